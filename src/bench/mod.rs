@@ -28,8 +28,7 @@ mod url;
 mod workloads;
 
 use clap::{ArgAction, Args, Parser, Subcommand, value_parser};
-use output::report;
-use output::text::Text;
+use output::{Form, report};
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -205,21 +204,13 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
             None => runner::run(&arguments.run),
         },
         Some(Subcommands::Compare { before, after }) => {
-            let mut text = Text::stdout();
-            let is_worse = text.compare(&types::read(&before)?, &types::read(&after)?);
-            print_to_stdout(|to| {
-                to.write_all(text.as_bytes())?;
-                Ok(ExitCode::from(u8::from(is_worse)))
-            })
+            let (before, after) = (types::read(&before)?, types::read(&after)?);
+            let (text, is_worse) = output::compare(&before, &after, Form::stdout());
+            print_to_stdout(&text, !is_worse)
         }
         Some(Subcommands::Show { run, md }) => {
-            let run = types::read(&run)?;
-            let mut text = match md {
-                true => Text::markdown(),
-                false => Text::stdout(),
-            };
-            text.print(&run, &analysis::analyse(&run));
-            print_to_stdout(|to| to.write_all(text.as_bytes()).map(|()| ExitCode::SUCCESS))
+            let form = if md { Form::Markdown } else { Form::stdout() };
+            print_to_stdout(&output::show(&types::read(&run)?, form), true)
         }
         Some(Subcommands::Generate) => client::generate(),
         Some(Subcommands::Report { run, output }) => {
@@ -231,22 +222,19 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
                     path.display()
                 )
             })?;
-            print_to_stdout(|to| writeln!(to, "{}", path.display()).map(|()| ExitCode::SUCCESS))
+            print_to_stdout(&format!("{}\n", path.display()), true)
         }
         Some(Subcommands::Selftest(asked)) => selftest::run(&asked),
         Some(Subcommands::KnownAnswerServer { policy }) => selftest::server::serve(&policy),
     }
 }
 
-/// Prints to standard output. That its reader has closed it (`| head`) is not an error.
-fn print_to_stdout(
-    print: impl FnOnce(&mut dyn Write) -> io::Result<ExitCode>,
-) -> Result<ExitCode, Box<dyn Error>> {
-    let mut text = Vec::new();
-    let code = print(&mut text)?;
+/// Prints to standard output; the exit code is 0 or 1. That its reader has closed it (`| head`) is
+/// not an error.
+fn print_to_stdout(text: &str, is_good: bool) -> Result<ExitCode, Box<dyn Error>> {
     let mut to = io::stdout().lock();
-    match to.write_all(&text).and_then(|()| to.flush()) {
+    match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(code),
+        _ => Ok(ExitCode::from(u8::from(!is_good))),
     }
 }

@@ -14,13 +14,10 @@ const OUTSIDE: f64 = 0.05;
 /// The median. NaN is ignored; `None` without numbers.
 pub fn median(values: &[f64]) -> Option<f64> {
     let sorted = sorted(values.iter().copied());
-    let low = sorted.get(sorted.len().checked_sub(1)? / 2)?;
-    let high = sorted.get(sorted.len() / 2)?;
-    Some(if low == high {
-        *low
-    } else {
-        low.midpoint(*high)
-    })
+    let low = *sorted.get(sorted.len().checked_sub(1)? / 2)?;
+    let high = *sorted.get(sorted.len() / 2)?;
+    // The midpoint of two infinities is no number.
+    Some(if low == high { low } else { low.midpoint(high) })
 }
 
 /// The mean. `None` without numbers.
@@ -133,10 +130,7 @@ pub fn interval(differences: &[f64]) -> Option<Interval> {
     });
     let walsh = sorted(pairs);
     let middle = median(&walsh)?;
-    let cut = match values.len() {
-        few if few < PAIRS => 0.0,
-        pairs => cut(pairs),
-    };
+    let cut = cut(values.len());
     Some(Interval {
         low: at(&walsh, cut)?,
         middle,
@@ -146,13 +140,14 @@ pub fn interval(differences: &[f64]) -> Option<Interval> {
 }
 
 /// The index of the lower end of the interval in the sorted means, between two of them: where the
-/// probability outside is [`OUTSIDE`].
+/// probability outside is [`OUTSIDE`]. 0 with too few pairs for that.
 fn cut(pairs: usize) -> f64 {
     let mut outside = 0.0;
     for (place, share) in (0_u32..).zip(shares(pairs)) {
         let with_this = outside + 2.0 * share;
         if with_this > OUTSIDE {
-            return f64::from(place) - 1.0 + (OUTSIDE - outside) / (with_this - outside);
+            let cut = f64::from(place) - 1.0 + (OUTSIDE - outside) / (with_this - outside);
+            return cut.max(0.0);
         }
         outside = with_this;
     }
@@ -164,9 +159,10 @@ fn cut(pairs: usize) -> f64 {
 fn shares(pairs: usize) -> Vec<f64> {
     let mut shares = vec![1.0];
     for rank in 1..=pairs {
-        let without = shares.iter().copied().chain(std::iter::repeat_n(0.0, rank));
-        let with = std::iter::repeat_n(0.0, rank).chain(shares.iter().copied());
-        shares = without.zip(with).map(|(a, b)| (a + b) / 2.0).collect();
+        let none = vec![0.0; rank];
+        let (without, with) = ([&*shares, &*none].concat(), [&*none, &*shares].concat());
+        let both = without.into_iter().zip(with);
+        shares = both.map(|(a, b)| (a + b) / 2.0).collect();
     }
     shares
 }
@@ -207,20 +203,16 @@ pub fn p_value(distance: f64, values: usize) -> Option<f64> {
 /// (Abramowitz and Stegun 26.7.3 and 26.7.4).
 fn inside(distance: f64, freedom: u32) -> f64 {
     let angle = (distance / f64::from(freedom).sqrt()).atan();
-    let (sine, square) = (angle.sin(), angle.cos().powi(2));
-    let odd = freedom % 2 == 1;
-    let mut term = if odd { angle.cos() } else { 1.0 };
-    let mut sum = if odd && freedom == 1 { 0.0 } else { term };
-    let mut step = if odd { 2.0 } else { 1.0 };
-    while step + 2.0 < f64::from(freedom) {
-        term *= square * step / (step + 1.0);
+    let (sine, cosine) = angle.sin_cos();
+    let odd = freedom % 2;
+    let (mut sum, mut term) = (0.0, cosine.powf(f64::from(odd)));
+    for step in (2 + odd..=freedom).step_by(2) {
         sum += term;
-        step += 2.0;
+        term *= cosine.powi(2) * f64::from(step - 1) / f64::from(step);
     }
-    if odd {
-        FRAC_2_PI * (angle + sine * sum)
-    } else {
-        sine * sum
+    match odd {
+        1 => FRAC_2_PI * (angle + sine * sum),
+        _ => sine * sum,
     }
 }
 

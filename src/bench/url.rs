@@ -11,7 +11,7 @@ use super::types::{
 };
 use super::{RunOptions, print_to_stdout};
 use std::error::Error;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::net::{Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -74,14 +74,11 @@ pub fn run(text: &str, asked: &RunOptions) -> Result<ExitCode, Box<dyn Error>> {
     let outcome = client::run(&load, io::stderr().is_terminal())?;
     let stats = outcome.groups.first().ok_or("the outcome has no group")?;
     let summary = Summary::of(&load, &outcome, stats);
-    print_to_stdout(|to| {
-        match asked.json {
-            true => writeln!(to, "{}", summary.json(text))?,
-            false => summary.print(to, text, asked.rate)?,
-        }
-        let is_good = stats.responses > 0 && stats.errors.is_empty();
-        Ok(ExitCode::from(u8::from(!is_good)))
-    })
+    let text = match asked.json {
+        true => format!("{}\n", summary.json(text)),
+        false => summary.text(text, asked.rate),
+    };
+    print_to_stdout(&text, stats.responses > 0 && stats.errors.is_empty())
 }
 
 /// The load of the options, on a target that is yet to be found; an error is one of the user.
@@ -284,40 +281,45 @@ impl<'o> Summary<'o> {
     }
 
     fn add_notes(&mut self, load: &Load) {
-        let stats = self.stats;
-        let notes = &mut self.notes;
-        let responses = stats.totals.responses;
-        if self.reconnects * 10 >= responses * 9 && self.reconnects > 0 && responses > 0 {
-            notes.push("the server closed the connection after each response".to_owned());
-        }
+        let mut add = |is_so: bool, note: String| self.notes.extend(is_so.then_some(note));
+        let (stats, responses) = (self.stats, self.stats.totals.responses);
+        let always = self.reconnects * 10 >= responses * 9 && self.reconnects > 0 && responses > 0;
+        add(
+            always,
+            "the server closed the connection after each response".to_owned(),
+        );
         // At a low rate no response is due for longer.
         let interval = match load.groups.first().map(|group| group.behavior) {
             Some(Behavior::Open { rate, .. }) => 1e9 / rate,
             _ => 0.0,
         };
-        if float(stats.silence) >= SILENCE + interval {
-            let milliseconds = stats.silence / 1_000_000;
-            notes.push(format!("no correct response came for {milliseconds} ms"));
-        }
-        if let Some(starved @ 1.0..) = self.metrics.get("starved") {
-            notes.push(format!("{starved} connections had no correct response"));
-        }
-        if stats.dropped > 0 {
-            let dropped = stats.dropped;
-            notes.push(format!(
-                "{dropped} requests were not sent: too many were waiting"
-            ));
-        }
-        if let Some((ratio, true)) = self.halves {
-            notes.push(format!(
-                "the second half had {ratio:.2} times the value of the first: server or machine \
-                 was not steady"
-            ));
-        }
+        let silence = format!(
+            "no correct response came for {} ms",
+            stats.silence / 1_000_000
+        );
+        add(float(stats.silence) >= SILENCE + interval, silence);
+        let starved = self.metrics.get("starved").copied().unwrap_or(0.0);
+        add(
+            starved > 0.0,
+            format!("{starved} connections had no correct response"),
+        );
+        let dropped = format!(
+            "{} requests were not sent: too many were waiting",
+            stats.dropped
+        );
+        add(stats.dropped > 0, dropped);
+        let (ratio, differ) = self.halves.unwrap_or_default();
+        let halves = format!(
+            "the second half had {ratio:.2} times the value of the first: server or machine was \
+             not steady"
+        );
+        add(differ, halves);
         let is_redirect = |status: &u16| (300..400).contains(status) && *status != 304;
-        if stats.statuses.keys().any(is_redirect) {
-            notes.push("redirects are counted, and not followed".to_owned());
-        }
+        let redirects = stats.statuses.keys().any(is_redirect);
+        add(
+            redirects,
+            "redirects are counted, and not followed".to_owned(),
+        );
     }
 
     /// A metric; 0 if it was not measured.
@@ -325,58 +327,56 @@ impl<'o> Summary<'o> {
         self.metrics.get(name).copied().unwrap_or(0.0)
     }
 
-    fn print(&self, to: &mut dyn Write, url: &str, rate: Option<f64>) -> io::Result<()> {
-        let (stats, seconds, asked) = (self.stats, self.seconds, self.stats.connections.0);
+    fn text(&self, url: &str, rate: Option<f64>) -> String {
+        let (stats, asked) = (self.stats, self.stats.connections.0);
         let how = match rate {
             Some(rate) => format!("{rate} requests per second are due"),
             None => "closed loop".to_owned(),
         };
-        let (throughput, bandwidth) = (self.metric("throughput"), 1e3 * self.metric("bandwidth"));
-        let (bandwidth, responses) = (thousands(bandwidth), stats.responses);
-        let time = |name: &&str| {
-            Some(format!(
-                "{name} {}",
-                value("p50", *self.metrics.get(*name)?)
-            ))
-        };
-        let times: Vec<String> = TIMES.iter().filter_map(time).collect();
-        let status = |(status, number): (&u16, &u64)| format!("{number} of {status}");
-        let statuses: Vec<String> = stats.statuses.iter().map(status).collect();
-        let errors = match in_words(&stats.errors) {
-            errors if errors.is_empty() => "none".to_owned(),
-            errors => errors,
-        };
+        let requests = format!(
+            "{:.0} per second, {} MB/s of bodies, {} responses",
+            self.metric("throughput"),
+            thousands(1e3 * self.metric("bandwidth")),
+            stats.responses
+        );
+        let times = TIMES
+            .iter()
+            .filter_map(|name| Some((name, *self.metrics.get(*name)?)));
+        let times = times.map(|(name, time)| format!("{name} {}", value("p50", time)));
+        let statuses = stats.statuses.iter();
+        let statuses = statuses.map(|(status, number)| format!("{number} of {status}"));
+        let errors = Some(in_words(&stats.errors)).filter(|errors| !errors.is_empty());
         let (made, reconnects) = (self.made, self.reconnects);
-        writeln!(
-            to,
-            "{url}: {asked} connections, {seconds:.1} seconds, {how}"
-        )?;
-        writeln!(
-            to,
-            "  requests     {throughput:.0} per second, {bandwidth} MB/s of bodies, {responses} \
-             responses"
-        )?;
-        if !times.is_empty() {
-            writeln!(to, "  times        {}", times.join("  "))?;
-        }
-        writeln!(to, "  statuses     {}", statuses.join(", "))?;
-        writeln!(to, "  errors       {errors}")?;
-        writeln!(
-            to,
-            "  connections  {made} of {asked} made, {reconnects} reconnects"
-        )?;
-        if let Some((ratio, differ)) = self.halves {
+        let halves = self.halves.map_or_else(String::new, |(ratio, differ)| {
             let word = if differ {
                 "they differ"
             } else {
                 "no difference shown"
             };
-            writeln!(to, "  halves       second / first {ratio:.3}: {word}")?;
+            format!("second / first {ratio:.3}: {word}")
+        });
+        let rows = [
+            ("requests", requests),
+            ("times", Vec::from_iter(times).join("  ")),
+            ("statuses", Vec::from_iter(statuses).join(", ")),
+            ("errors", errors.unwrap_or_else(|| "none".to_owned())),
+            (
+                "connections",
+                format!("{made} of {asked} made, {reconnects} reconnects"),
+            ),
+            ("halves", halves),
+        ];
+        let mut text = format!(
+            "{url}: {asked} connections, {:.1} seconds, {how}\n",
+            self.seconds
+        );
+        for (name, row) in rows.iter().filter(|(_, row)| !row.is_empty()) {
+            text += &format!("  {name:<13}{row}\n");
         }
         for note in &self.notes {
-            writeln!(to, "  ! {note}")?;
+            text += &format!("  ! {note}\n");
         }
-        Ok(())
+        text
     }
 
     fn json(&self, url: &str) -> serde_json::Value {

@@ -10,6 +10,8 @@
 //! difference is reported. If the ratio differs from 1 by more than chance allows, the cell or the
 //! run is unproven. docs/bench/statistics.md explains the computation.
 
+#[cfg(test)]
+pub mod simulation;
 pub mod summary;
 
 use super::metrics::{Better, better_of, comparatives};
@@ -29,9 +31,9 @@ const MIN_NOISE_FLOOR: f64 = 0.025;
 const NEGLIGIBLE: f64 = 0.01;
 /// The probability that a good run has an unproven cell.
 const FALSE_CELL: f64 = 0.02;
-/// The probability that a good run is unproven as a whole, and its quantile of the normal
-/// distribution.
-const FALSE_RUN: (f64, f64) = (0.01, 2.576);
+/// The quantile of the normal distribution for the probability that a good run is unproven as a
+/// whole, which is 1 %.
+const FALSE_RUN: f64 = 2.576;
 /// The most standard errors that one cell contributes to the sum over the run.
 const MAX_DISTANCE: f64 = 3.0;
 
@@ -85,11 +87,12 @@ impl Verdict {
 /// Better or worse, if 1 is outside of the interval and the metric rates a server.
 fn side(ratio: &Interval, metric: &str) -> Option<Verdict> {
     let excludes_one = ratio.low > 1.0 || ratio.high < 1.0;
-    let better = Some(better_of(metric)).filter(|better| *better != Better::Neither)?;
-    excludes_one.then_some(match (ratio.middle > 1.0) == (better == Better::Higher) {
-        true => Verdict::Better,
-        false => Verdict::Worse,
-    })
+    match better_of(metric) {
+        Better::Neither => None,
+        _ if !excludes_one => None,
+        better if (ratio.middle > 1.0) == (better == Better::Higher) => Some(Verdict::Better),
+        _ => Some(Verdict::Worse),
+    }
 }
 
 /// The analysis of a run.
@@ -125,8 +128,6 @@ pub struct Row<'r> {
     pub ratio: Option<Interval>,
     /// The verdict.
     pub verdict: Verdict,
-    /// The median of each metric over the valid samples.
-    pub medians: BTreeMap<&'r str, f64>,
     /// The ratio of each round with a pair.
     pub ratios: Vec<f64>,
 }
@@ -136,6 +137,15 @@ impl<'r> Row<'r> {
     pub fn valid(&self) -> impl Iterator<Item = &'r Sample> {
         let samples = self.samples.iter().copied();
         samples.filter(|sample| sample.invalid.is_empty())
+    }
+
+    /// The median of a metric over the valid samples; over all, if no sample is valid.
+    pub fn median(&self, metric: &str) -> Option<f64> {
+        let has_valid = self.valid().next().is_some();
+        let samples = self.samples.iter();
+        let counted = samples.filter(|sample| sample.invalid.is_empty() || !has_valid);
+        let values = counted.filter_map(|sample| sample.metrics.get(metric).copied());
+        median(&values.filter(|value| value.is_finite()).collect::<Vec<_>>())
     }
 
     /// What limits most of the valid samples, without the number in brackets; empty if nothing.
@@ -152,59 +162,57 @@ impl<'r> Row<'r> {
 
 /// Analyses a run. Samples of unknown cells and arms are ignored.
 pub fn analyse(run: &Run) -> Analysis<'_> {
-    let control = run.control();
-    let mut samples = vec![vec![Vec::new(); run.arms.len()]; run.cells.len()];
-    for sample in run.measured() {
-        let arms = samples.get_mut(sample.cell);
-        if let Some(of_arm) = arms.and_then(|arms| arms.get_mut(sample.arm)) {
-            of_arm.push(sample);
-        }
-    }
-    let pairs = run.cells.iter().zip(samples).map(|(cell, samples)| Pairs {
-        metric: &cell.primary_metric,
-        control,
-        samples,
-    });
-    let pairs: Vec<Pairs> = pairs.collect();
-    let controls: Vec<Vec<f64>> = pairs.iter().map(Pairs::control_logarithms).collect();
-    let directions = pairs.iter().map(|one| direction(one.metric));
-    let directed: Vec<(f64, &[f64])> = directions.zip(controls.iter().map(Vec::as_slice)).collect();
+    let of_arm = |cell: usize, arm: usize| {
+        let samples = run.measured();
+        samples.filter(move |sample| (sample.cell, sample.arm) == (cell, arm))
+    };
+    let cells = run
+        .cells
+        .iter()
+        .enumerate()
+        .map(|(index, cell)| CellSamples {
+            metric: &cell.primary_metric,
+            control: run.control(),
+            arms: (0..run.arms.len())
+                .map(|arm| of_arm(index, arm).collect())
+                .collect(),
+        });
+    let cells: Vec<CellSamples> = cells.collect();
+    let controls: Vec<Vec<f64>> = cells.iter().map(CellSamples::control).collect();
     let proven = proven(&controls);
-    let unproven = is_unproven(&directed, &proven);
-    let cells = pairs.iter().zip(&controls).zip(proven);
-    let cells = cells.map(|((pairs, control), proven)| pairs.analyse(control, proven));
+    let unproven = is_unproven(&controls, &proven);
+    let cells = cells.iter().zip(&controls).zip(proven);
+    let cells = cells.map(|((cell, control), proven)| cell.analyse(control, proven));
     Analysis {
         cells: cells.collect(),
         unproven,
     }
 }
 
-/// Values by round.
-type ByRound = BTreeMap<u32, f64>;
-
 /// The samples of a cell, for ratios of its primary metric.
-struct Pairs<'r> {
+struct CellSamples<'r> {
     metric: &'r str,
     control: Option<usize>,
     /// The measured samples of each arm.
-    samples: Vec<Vec<&'r Sample>>,
+    arms: Vec<Vec<&'r Sample>>,
 }
 
-impl<'r> Pairs<'r> {
-    /// The values of the metric in the valid samples of an arm.
-    fn values(&self, arm: usize) -> ByRound {
-        let samples = self.samples.get(arm).into_iter().flatten();
+impl<'r> CellSamples<'r> {
+    /// The values of the metric in the valid samples of an arm, by round.
+    fn values(&self, arm: usize) -> BTreeMap<u32, f64> {
+        let samples = self.arms.get(arm).into_iter().flatten();
         let valid = samples.filter(|sample| sample.invalid.is_empty());
         let values = valid.filter_map(|one| Some((one.round, *one.metrics.get(self.metric)?)));
         values
-            .filter(|(_, value)| value.is_finite() && *value >= 0.0)
+            .filter(|(_, value)| (0.0..=f64::MAX).contains(value))
             .collect()
     }
 
     /// Arm / reference of each round that has both. The reference of a round is the geometric mean
     /// of the reference and its control, or the valid one of them. The control itself is compared
-    /// with the reference alone.
-    fn ratios(&self, arm: usize) -> ByRound {
+    /// with the reference alone. 0 / 0 is 1, and all other ratios are between a millionth and a
+    /// million.
+    fn ratios(&self, arm: usize) -> Vec<f64> {
         let mut reference = self.values(REFERENCE);
         if let Some(control) = self.control.filter(|control| *control != arm) {
             for (round, value) in self.values(control) {
@@ -212,38 +220,48 @@ impl<'r> Pairs<'r> {
                 *first = first.sqrt() * value.sqrt();
             }
         }
-        ratios(&self.values(arm), &reference)
+        let values = self.values(arm).into_iter();
+        let pairs = values.filter_map(|(round, value)| Some((value, *reference.get(&round)?)));
+        let ratio = |(value, reference): (f64, f64)| match value == reference {
+            true => 1.0,
+            false => (value / reference).clamp(1.0 / MAX_RATIO, MAX_RATIO),
+        };
+        pairs.map(ratio).collect()
     }
 
-    /// The logarithms of control / reference of each round that has both.
-    fn control_logarithms(&self) -> Vec<f64> {
-        let ratios = self.control.map(|control| self.ratios(control));
-        let ratios = ratios.unwrap_or_default().into_values();
-        ratios.map(f64::ln).collect()
+    /// The logarithms of control / reference of each round that has both, above 0 if the control is
+    /// better: so that one that is better in all cells is better in the sum.
+    fn control(&self) -> Vec<f64> {
+        let ratios = self
+            .control
+            .map(|control| self.ratios(control))
+            .unwrap_or_default();
+        let direction = direction(self.metric);
+        ratios
+            .into_iter()
+            .map(|ratio| direction * ratio.ln())
+            .collect()
     }
 
     fn analyse(&self, control: &[f64], proven: bool) -> CellAnalysis<'r> {
-        let ratios: Vec<f64> = control.iter().map(|one| one.exp()).collect();
+        let control_ratios = self.control.map(|control| self.ratios(control));
         let mut analysis = CellAnalysis {
-            control: interval_of_ratios(&ratios),
+            control: control_ratios.and_then(|ratios| interval_of_ratios(&ratios)),
             noise_floor: noise_floor(control),
             proven,
             rows: Vec::new(),
         };
-        let arms = 0..self.samples.len();
-        let rows = arms.filter_map(|arm| self.row(&analysis, arm));
+        let arms = (0..self.arms.len()).zip(&self.arms);
+        let present = arms.filter(|(_, samples)| !samples.is_empty());
+        let rows = present.map(|(arm, samples)| self.row(&analysis, arm, samples));
         analysis.rows = rows.collect();
         analysis
     }
 
-    fn row(&self, of: &CellAnalysis, arm: usize) -> Option<Row<'r>> {
-        let samples = self
-            .samples
-            .get(arm)
-            .filter(|samples| !samples.is_empty())?;
-        let ratios: Vec<f64> = match arm {
+    fn row(&self, of: &CellAnalysis, arm: usize, samples: &[&'r Sample]) -> Row<'r> {
+        let ratios = match arm {
             REFERENCE => Vec::new(),
-            arm => self.ratios(arm).into_values().collect(),
+            arm => self.ratios(arm),
         };
         let ratio = interval_of_ratios(&ratios);
         let is_control = Some(arm) == self.control;
@@ -256,43 +274,18 @@ impl<'r> Pairs<'r> {
             Some(_) if is_control && of.proven => Verdict::NoDifference,
             Some(ratio) => Verdict::of(&ratio, self.metric, of.noise_floor.ln_1p(), of.proven),
         };
-        Some(Row {
+        let samples = samples.to_vec();
+        Row {
             arm,
+            samples,
             ratio,
             verdict,
-            medians: medians(samples),
             ratios,
-            samples: samples.clone(),
-        })
-    }
-}
-
-fn medians<'r>(samples: &[&'r Sample]) -> BTreeMap<&'r str, f64> {
-    let mut all: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    let valid = samples.iter().filter(|sample| sample.invalid.is_empty());
-    for (name, value) in valid.flat_map(|sample| &sample.metrics) {
-        if value.is_finite() {
-            all.entry(name).or_default().push(*value);
         }
     }
-    let medians = all.into_iter();
-    medians
-        .filter_map(|(name, values)| Some((name, median(&values)?)))
-        .collect()
 }
 
-/// 0 / 0 is 1. All other ratios are between a millionth and a million.
-fn ratios(values: &ByRound, reference: &ByRound) -> ByRound {
-    let ratio = |value: f64, reference: f64| match value == reference {
-        true => 1.0,
-        false => (value / reference).clamp(1.0 / MAX_RATIO, MAX_RATIO),
-    };
-    let pair = |(round, value): (&u32, &f64)| Some((*round, ratio(*value, *reference.get(round)?)));
-    values.iter().filter_map(pair).collect()
-}
-
-/// 1 if more of a metric is better, and -1 if less is better: so that a control that is better in
-/// all cells is better in the sum.
+/// 1 if more of a metric is better, and -1 if less is better.
 fn direction(metric: &str) -> f64 {
     match better_of(metric) {
         Better::Lower => -1.0,
@@ -310,7 +303,7 @@ fn chance(control: &[f64]) -> Option<f64> {
     p_value.filter(|_| control.len() >= PAIRS)
 }
 
-/// The noise floor of a cell, from the logarithms of control / reference: half of Student's 95 %
+/// The noise floor of a cell, from the logarithms of its control: half of Student's 95 %
 /// interval, and at least the difference of the control itself. Each cell has its own: unlike
 /// workloads have unlike noise, even of the same metric.
 fn noise_floor(control: &[f64]) -> f64 {
@@ -325,7 +318,7 @@ fn noise_floor(control: &[f64]) -> f64 {
 /// Which cells are proven: their control differs by no more than chance allows, corrected for the
 /// number of cells (Holm 1979). A cell with too few rounds has no verdicts, so it counts as proven.
 fn proven(controls: &[Vec<f64>]) -> Vec<bool> {
-    let p_values = controls.iter().enumerate();
+    let p_values = (0..).zip(controls);
     let mut order: Vec<(usize, f64)> = p_values
         .filter_map(|(index, control)| Some((index, chance(control)?)))
         .collect();
@@ -343,42 +336,25 @@ fn proven(controls: &[Vec<f64>]) -> Vec<bool> {
     proven
 }
 
-/// Whether the run as a whole is unproven: all controls together, each with its direction, differ
-/// to one side, or more than a third of the cells are unproven.
-fn is_unproven(controls: &[(f64, &[f64])], proven: &[bool]) -> bool {
-    let enough = controls
-        .iter()
-        .filter(|(_, control)| control.len() >= PAIRS);
+/// Whether the run as a whole is unproven: all controls together differ to one side, or more than a
+/// third of the cells are unproven. (A single cell is unproven before its sum is.)
+fn is_unproven(controls: &[Vec<f64>], proven: &[bool]) -> bool {
+    let enough = controls.iter().filter(|control| control.len() >= PAIRS);
     let failed = proven.iter().filter(|proven| !**proven).count();
     if failed > 0 && failed * 3 > enough.clone().count() {
         return true;
     }
     let (mut sum, mut spread, mut means) = (0.0, 0.0, Vec::new());
-    for (direction, control) in enough {
-        let Some(distance) = distance(control) else {
-            continue;
-        };
-        let freedom = count(control) - 1.0;
-        sum += direction * distance.clamp(-MAX_DISTANCE, MAX_DISTANCE);
-        spread += freedom / (freedom - 2.0);
-        means.extend(mean(control).map(|mean| direction * mean));
-    }
-    let is_one_sided = match means.len() {
-        0 => false,
-        // The distribution of a single one is known exactly.
-        1 => {
-            let p_values = controls.iter().filter_map(|(_, control)| chance(control));
-            p_values
-                .reduce(f64::min)
-                .is_some_and(|p_value| p_value < FALSE_RUN.0)
+    for control in enough {
+        if let (Some(distance), Some(mean)) = (distance(control), mean(control)) {
+            let freedom = count(control) - 1.0;
+            sum += distance.clamp(-MAX_DISTANCE, MAX_DISTANCE);
+            spread += freedom / (freedom - 2.0);
+            means.push(mean);
         }
-        _ => sum.abs() > FALSE_RUN.1 * spread.sqrt(),
-    };
-    is_one_sided && !is_negligible(&[mean(&means).unwrap_or(0.0)])
+    }
+    sum.abs() > FALSE_RUN * spread.sqrt() && !is_negligible(&means)
 }
-
-#[cfg(test)]
-pub mod simulation;
 
 #[cfg(test)]
 mod tests {
@@ -500,11 +476,10 @@ mod tests {
         rounds.iter().map(|one| one + middle).collect()
     }
 
-    /// The proven cells, and whether the run is unproven, if more is better.
+    /// The proven cells, and whether the run is unproven.
     fn judged(controls: &[Vec<f64>]) -> (Vec<bool>, bool) {
         let proven = proven(controls);
-        let directed: Vec<_> = controls.iter().map(|one| (1.0, one.as_slice())).collect();
-        let unproven = is_unproven(&directed, &proven);
+        let unproven = is_unproven(controls, &proven);
         (proven, unproven)
     }
 
@@ -541,12 +516,16 @@ mod tests {
     #[test]
     fn many_controls_that_differ_a_little_to_one_side_make_the_run_unproven() {
         let unproven = |latency: f64| {
-            let (more, less) = (control(0.012), control(latency));
-            let of = |n: usize| match n % 2 {
-                0 => (direction("throughput"), more.as_slice()),
-                _ => (direction("p99"), less.as_slice()),
-            };
-            is_unproven(&(0..12).map(of).collect::<Vec<_>>(), &[true; 12])
+            let cells = [("keepalive", "throughput"), ("latency", "p99")].repeat(6);
+            let mut run = run(&cells);
+            for (cell, (_, metric)) in cells.iter().enumerate() {
+                let middle = if *metric == "p99" { latency } else { 0.012 };
+                for (round, value) in (0..).zip(control(middle)) {
+                    add(&mut run, (cell, 0, round), &[(metric, 1.0)]);
+                    add(&mut run, (cell, 1, round), &[(metric, value.exp())]);
+                }
+            }
+            analyse(&run).unproven
         };
         assert!(unproven(-0.012) && !unproven(0.012));
     }

@@ -9,35 +9,8 @@ use std::collections::BTreeMap;
 /// The most reasons of invalid samples.
 const MAX_REASONS: usize = 20;
 
-/// The answer in one cell.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
-    /// The index in [`Run::cells`].
-    pub cell: usize,
-    /// What is compared: `99th percentile of the response time of the mice (small requests ...)`.
-    pub metric: String,
-    /// Which arms are better, and by which factor, as sentences.
-    pub result: String,
-}
-
-/// The answer in each cell that has a comparison.
-pub fn answers(run: &Run, analysis: &Analysis) -> Vec<Answer> {
-    let mut answers = Vec::new();
-    for (index, (cell, of)) in run.cells.iter().zip(&analysis.cells).enumerate() {
-        let result = result(run, of, &cell.primary_metric);
-        if !result.is_empty() {
-            answers.push(Answer {
-                cell: index,
-                metric: phrase(&cell.primary_metric),
-                result,
-            });
-        }
-    }
-    answers
-}
-
-/// The meaning of a metric, and of its client group.
-fn phrase(metric: &str) -> String {
+/// What is compared: `99th percentile of the response time of the mice (small requests ...)`.
+pub fn phrase(metric: &str) -> String {
     let meaning = metric_named(metric).map_or(metric, |metric| metric.meaning);
     match group_of(metric) {
         None => meaning.to_owned(),
@@ -46,49 +19,47 @@ fn phrase(metric: &str) -> String {
     }
 }
 
-/// Which arms are better or worse than the reference. With too few rounds for a verdict, the side
-/// to which all rounds fall.
-fn result(run: &Run, of: &CellAnalysis, metric: &str) -> String {
+/// The answer in a cell: which arms are better or worse than the reference, and by which factor.
+/// With too few rounds for a verdict, the side to which all rounds fall. Empty if nothing is
+/// compared.
+pub fn answer(run: &Run, of: &CellAnalysis, metric: &str) -> String {
     let (mut worse, mut better) = (Vec::new(), Vec::new());
     let (mut equal, mut unknown) = (Vec::new(), Vec::new());
     let is_compared = |row: &&Row| row.arm != REFERENCE && Some(row.arm) != run.control();
     for row in of.rows.iter().filter(is_compared) {
         let name = run.name(row.arm);
-        let several = row.ratio.filter(|ratio| ratio.values > 1);
-        let tendency = match (row.verdict, several) {
-            (Verdict::Indicative, Some(ratio)) => side(&ratio, metric),
-            (verdict, _) => Some(verdict),
+        let ratio = row.ratio.map_or(1.0, |ratio| ratio.middle);
+        let factor = times(ratio.max(1.0 / ratio));
+        let (tendency, doubt) = match (row.verdict, row.ratio) {
+            (Verdict::Indicative, Some(ratio)) if ratio.values > 1 => {
+                (side(&ratio, metric), ", indicative")
+            }
+            (verdict, _) => (Some(verdict), ""),
         };
-        let factor = row
-            .ratio
-            .map_or(1.0, |ratio| ratio.middle.max(1.0 / ratio.middle));
-        let doubt = match row.verdict {
-            Verdict::Indicative => ", indicative",
-            _ => "",
-        };
-        let named = format!("{name} ({}{doubt})", times(factor));
         match tendency {
-            Some(Verdict::Better) => better.push(named),
-            Some(Verdict::Worse) => worse.push(named),
-            Some(Verdict::NoDifference) => equal.push(name),
-            _ => unknown.push(name),
+            Some(Verdict::Better) => better.push(format!("{name} ({factor}{doubt})")),
+            Some(Verdict::Worse) => worse.push(format!("{name} ({factor}{doubt})")),
+            Some(Verdict::NoDifference) => equal.push(name.to_owned()),
+            _ => unknown.push(name.to_owned()),
         }
     }
     let reference = run.name(REFERENCE);
     let is = if better.len() == 1 { "is" } else { "are" };
-    let (better, worse) = (better.join(", "), worse.join(", "));
-    let (equal, unknown) = (equal.join(", "), unknown.join(", "));
     let sentences = [
-        (!worse.is_empty()).then(|| format!("{reference} is better than {worse}.")),
-        (!better.is_empty()).then(|| format!("{better} {is} better than {reference}.")),
-        (!equal.is_empty()).then(|| format!("No difference shown: {equal}.")),
-        (!unknown.is_empty()).then(|| format!("No verdict: {unknown}.")),
+        (worse, format!("{reference} is better than "), String::new()),
+        (
+            better,
+            String::new(),
+            format!(" {is} better than {reference}"),
+        ),
+        (equal, "No difference shown: ".to_owned(), String::new()),
+        (unknown, "No verdict: ".to_owned(), String::new()),
     ];
-    sentences
-        .into_iter()
-        .flatten()
-        .collect::<Vec<_>>()
-        .join(" ")
+    let present = sentences.iter().filter(|(names, ..)| !names.is_empty());
+    let sentence = |(names, before, after): &(Vec<String>, String, String)| {
+        format!("{before}{}{after}.", names.join(", "))
+    };
+    present.map(sentence).collect::<Vec<_>>().join(" ")
 }
 
 fn times(factor: f64) -> String {
@@ -99,13 +70,12 @@ fn times(factor: f64) -> String {
     }
 }
 
-/// The numbers of valid and of invalid samples.
+/// The numbers of invalid and of all samples.
 pub fn sample_counts(analysis: &Analysis) -> (usize, usize) {
-    let rows = analysis.cells.iter().flat_map(|cell| &cell.rows);
-    rows.fold((0, 0), |(valid, invalid), row| {
-        let of_row = row.valid().count();
-        (valid + of_row, invalid + row.samples.len() - of_row)
-    })
+    let rows = || analysis.cells.iter().flat_map(|cell| &cell.rows);
+    let all: usize = rows().map(|row| row.samples.len()).sum();
+    let valid: usize = rows().map(|row| row.valid().count()).sum();
+    (all - valid, all)
 }
 
 /// Why the results are limited or cannot be trusted, as sentences. Empty if all is well.
@@ -137,12 +107,11 @@ pub fn doubts(run: &Run, analysis: &Analysis) -> Vec<String> {
         )),
         Some(_) => {}
     }
-    let (valid, invalid) = sample_counts(analysis);
-    if invalid * 9 > valid {
+    let (invalid, all) = sample_counts(analysis);
+    if invalid * 10 > all {
         doubts.push(format!(
-            "{invalid} of {} samples are invalid: the machine is not quiet enough, or the load is \
-             too high for it.",
-            valid + invalid
+            "{invalid} of {all} samples are invalid: the machine is not quiet enough, or the load \
+             is too high for it."
         ));
     }
     let cells = run.cells.iter().zip(&analysis.cells);
@@ -223,38 +192,35 @@ fn invalid(run: &Run) -> Vec<String> {
     reasons.into_iter().map(sentence).collect()
 }
 
-/// What a run on one machine cannot tell, as sentences.
+/// What every run on one machine cannot tell.
+const LIMITS: [&str; 2] = [
+    "Client and server run on one machine, over loopback, with all files in the page cache: no \
+     distance, no packet loss, no network card, no disk.",
+    "On loopback the sender also does the kernel's work of the receiver. So a part of the server's \
+     CPU time counts as the generator's, and the reverse.",
+];
+
+/// What this run cannot tell, as sentences.
 fn limits(run: &Run) -> Vec<String> {
+    let mut limits = LIMITS.map(str::to_owned).to_vec();
+    if run.cells.iter().any(|cell| !cell.pinned) {
+        let text = "Server and generator were not pinned to different CPUs, so they slowed each \
+                    other.";
+        limits.push(text.to_owned());
+    }
     let fact = |name: &str| run.environment.facts.get(name).map(String::as_str);
-    let is_virtual = |kind: &str| !matches!(kind, "none" | "no" | "");
-    let limits = [
-        Some(
-            "Client and server run on one machine, over loopback, with all files in the page \
-             cache: no distance, no packet loss, no network card, no disk."
-                .to_owned(),
-        ),
-        Some(
-            "On loopback the sender also does the kernel's work of the receiver. So a part of the \
-             server's CPU time counts as the generator's, and the reverse."
-                .to_owned(),
-        ),
-        run.cells.iter().any(|cell| !cell.pinned).then(|| {
-            "Server and generator were not pinned to different CPUs, so they slowed each other."
-                .to_owned()
-        }),
-        fact("cores").map(|cores| {
-            format!(
-                "The machine has {cores} CPUs. A pinned server has one of them, so nothing here \
-                 shows how a model would use several."
-            )
-        }),
-        fact("virtualization").filter(|kind| is_virtual(kind)).map(|_| {
-            "It is a virtual machine: the activity of its host is visible only as steal time, and \
-             not all of it."
-                .to_owned()
-        }),
-    ];
-    limits.into_iter().flatten().collect()
+    if let Some(cores) = fact("cores") {
+        limits.push(format!(
+            "The machine has {cores} CPUs. A pinned server has one of them, so nothing here shows \
+             how a model would use several."
+        ));
+    }
+    if !matches!(fact("virtualization"), None | Some("none" | "no" | "")) {
+        let text = "It is a virtual machine: the activity of its host is visible only as steal \
+                    time, and not all of it.";
+        limits.push(text.to_owned());
+    }
+    limits
 }
 
 #[cfg(test)]
@@ -285,7 +251,10 @@ mod tests {
             ),
         ];
         for (run, expected) in cases {
-            assert_eq!(answers(&run, &analyse(&run))[0].result, expected);
+            assert_eq!(
+                answer(&run, &analyse(&run).cells[0], "throughput"),
+                expected
+            );
         }
     }
 

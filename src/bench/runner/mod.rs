@@ -11,9 +11,7 @@ pub mod judge;
 pub mod process;
 mod sample;
 
-use super::analysis::analyse;
-use super::output::report;
-use super::output::text::Text;
+use super::output::{self, Form, report};
 use super::plan::{Plan, PlannedSample};
 use super::stats::PAIRS;
 use super::types::{ArmKind, Cell, Environment, Page, Pass, Run, SCHEMA, Sample};
@@ -301,9 +299,7 @@ fn conclude(
     let page = folder.join(report::REPORT);
     std::fs::write(&page, report::html(&run))
         .map_err(|error| format!("cannot write {}: {error}", page.display()))?;
-    let mut text = Text::stdout();
-    text.print(&run, &analyse(&run));
-    print_to_stdout(|to| to.write_all(text.as_bytes()).map(|()| ExitCode::SUCCESS))?;
+    print_to_stdout(&output::show(&run, Form::stdout()), true)?;
     say(&format!(
         "{} samples in {:.0} seconds: {}; report for a browser: {}",
         run.samples.len(),
