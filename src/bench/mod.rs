@@ -74,7 +74,7 @@ struct RunOptions {
     #[arg(long, conflicts_with = "full")]
     quick: bool,
 
-    /// All workloads, about an hour
+    /// All workloads, about 70 minutes
     #[arg(long)]
     full: bool,
 

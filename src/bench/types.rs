@@ -370,7 +370,7 @@ pub enum Preset {
     /// The default.
     #[default]
     Standard,
-    /// All workloads, about an hour.
+    /// All workloads, about 70 minutes.
     Full,
 }
 

@@ -229,6 +229,7 @@ pub const WORKLOADS: &[Workload] = &[
         columns: &["mice.p50", "mice.p999", "mice.max", "switches"],
         options: &["--burn", "20"],
         models_only: true,
+        duration_factor: 2.0,
         cell_specs: |_| {
             let load = format!(
                 "5 requests per second that compute for 20 ms each, and {MICE} mice per second"
@@ -259,7 +260,6 @@ pub const WORKLOADS: &[Workload] = &[
             may_starve: true,
             ..WorkloadTraits::NONE
         },
-        duration_factor: 0.5,
         extra_warm_up: 0.25,
         cell_specs: |selection| {
             selection.each([&[500], &[1000], &[1000, 2000, 5000, 10_000]], |c| {
