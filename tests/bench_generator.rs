@@ -95,7 +95,7 @@ fn load(target: SocketAddr, connections: u32, behavior: Behavior) -> Load {
             name: "main".to_owned(),
             connections,
             behavior,
-            pages: vec![page()],
+            page: Some(page()),
         }],
         ..Load::new(target, 200 * MS)
     }
@@ -204,7 +204,7 @@ fn the_first_of_64_long_bodies_is_compared() {
         Some([&head[..], &LONG].concat())
     });
     let mut load = load(address, 1, Behavior::Closed);
-    let page = &mut load.groups[0].pages[0];
+    let page = load.groups[0].page.as_mut().unwrap();
     (page.length, page.hash) = (Some(1000), Some(body_hash(&LONG) + 1));
     let stats = stats(&load);
     let requests = log.lock().unwrap().requests;
@@ -319,7 +319,7 @@ fn a_slow_reader_reads_no_faster_than_its_rate() {
         buffer: 4096,
     };
     let mut load = load(address, 2, behavior);
-    load.groups[0].pages[0].length = Some(1_000_000);
+    load.groups[0].page.as_mut().unwrap().length = Some(1_000_000);
     let stats = stats(&load);
     let most = 2 * 10_000 * (220 + 40) / 1000;
     assert!((1..=most).contains(&stats.totals.body_bytes), "{stats:?}");
@@ -362,12 +362,12 @@ fn an_invalid_load_is_an_error_with_the_reason() {
         (
             |load| {
                 load.groups[0].behavior = Behavior::Closed;
-                load.groups[0].pages.clear();
+                load.groups[0].page = None;
             },
             "there is no page to request",
         ),
         (
-            |load| load.groups[0].pages[0].path = "/a b".to_owned(),
+            |load| load.groups[0].page.as_mut().unwrap().path = "/a b".to_owned(),
             "cannot be in a request line",
         ),
     ];

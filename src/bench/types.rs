@@ -114,8 +114,8 @@ pub struct Group {
     pub connections: u32,
     /// What each connection does.
     pub behavior: Behavior,
-    /// The pages to request, in a cycle; empty for a behavior that requests nothing.
-    pub pages: Vec<Page>,
+    /// The page to request, unless the behavior requests nothing.
+    pub page: Option<Page>,
 }
 
 /// What a connection does.

@@ -228,12 +228,12 @@ fn load(url: &Url, asked: &RunOptions) -> Load {
                 max_waiting: 100_000,
             },
         },
-        pages: vec![Page {
+        page: Some(Page {
             path: url.path.clone(),
             status: 0,
             length: None,
             hash: None,
-        }],
+        }),
     };
     let measure = asked.duration.unwrap_or(Duration::from_secs(10));
     let measure = u64::try_from(measure.as_nanos()).unwrap_or(u64::MAX);

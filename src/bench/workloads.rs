@@ -145,7 +145,7 @@ pub const WORKLOADS: &[Workload] = &[
                         "closed loop, {c} at once, a new connection for each request, which the \
                          {word} closes"
                     );
-                    let group = group("main", c, Behavior::Short { closer }, vec![small()]);
+                    let group = group("main", c, Behavior::Short { closer }, small());
                     let name = format!("short {word} c={c}");
                     cell(name, "cpu_connection", load, vec![group]).single_connection(true)
                 })
@@ -211,8 +211,8 @@ pub const WORKLOADS: &[Workload] = &[
                     rate: 50e6,
                     buffer: 1024 * 1024,
                 };
-                let pages = vec![page("/16m.bin", 16 * MIB)];
-                let groups = vec![group("elephants", elephants, slow, pages), mice()];
+                let page = page("/16m.bin", 16 * MIB);
+                let groups = vec![group("elephants", elephants, slow, page), mice()];
                 cell(
                     format!("mixed elephants={elephants}"),
                     "mice.p50",
@@ -267,7 +267,10 @@ pub const WORKLOADS: &[Workload] = &[
                     "{c} silent connections (memory is also read at none and at half of them), and \
                      50 canary requests per second; the kernel's memory is that of both ends"
                 );
-                let silent = group("silent", c, Behavior::Silent, Vec::new());
+                let silent = Group {
+                    page: None,
+                    ..group("silent", c, Behavior::Silent, small())
+                };
                 let groups = vec![silent, canary("canary", 2, 50.0)];
                 CellSpec {
                     memory_steps: vec![0, c / 2],
@@ -311,17 +314,17 @@ fn cell(
     }
 }
 
-fn group(name: &str, connections: u32, behavior: Behavior, pages: Vec<Page>) -> Group {
+fn group(name: &str, connections: u32, behavior: Behavior, page: Page) -> Group {
     Group {
         name: name.to_owned(),
         connections,
         behavior,
-        pages,
+        page: Some(page),
     }
 }
 
 fn closed(connections: u32) -> Group {
-    group("main", connections, Behavior::Closed, vec![small()])
+    group("main", connections, Behavior::Closed, small())
 }
 
 /// The load that measures the capacity of a server, before any rate is set.
@@ -336,7 +339,7 @@ fn open(name: &str, connections: u32, rate: f64, arrivals: Arrivals, page: Page)
         // About as many as are due in a second.
         max_waiting: 20_000,
     };
-    group(name, connections, behavior, vec![page])
+    group(name, connections, behavior, page)
 }
 
 /// Small requests at a constant rate, which show whether the server still serves other clients.

@@ -1,218 +1,290 @@
-//! A connection of the load generator, and what the connections of a client group share.
+//! A connection of the load generator: what it does on an event or a timer.
 
-use super::parser::{Parser, Response};
-use super::recorder::{Recorder, Request, Schedule};
-use super::tls;
-use crate::bench::types::{Behavior, Closer, Group, Load, Page, Target};
-use mio::event::Source;
-use mio::net::{TcpStream, UnixStream};
-use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, Socket, Type};
-use std::collections::VecDeque;
+use super::group::ClientGroup;
+use super::parser::Parser;
+use super::recorder::Request;
+use super::{Phase, Shared, tls};
+use crate::bench::platform;
+use crate::bench::types::{Behavior, Closer, Fault, Target};
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Interest, Token};
+use rustix::io::Errno;
+use socket2::{SockAddr, SockRef, Socket, Type};
+use std::cmp::Reverse;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// The state of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Not connected.
-    Closed,
-    /// connect(2) is in progress.
-    Connecting,
-    /// Connected.
-    Open,
-}
+/// The longest pause before a new attempt to connect, ns; the first is a 512th of it.
+const MAX_BACKOFF: u64 = 512_000_000;
+/// Attempts in the connect phase; a connection that failed this often is tried again in the
+/// warm-up.
+const CONNECT_ATTEMPTS: u32 = 4;
+/// Time between two portions of a slow reader, ns.
+const PORTION_INTERVAL: u64 = 20_000_000;
+/// The longest portion, bytes: reading it takes some 10 us.
+const MAX_PORTION: f64 = 65_536.0;
+/// The time after which no read of a connection follows another in a turn of the event loop, ns: a
+/// server that sends faster than this program parses must not keep it from its other work.
+const MAX_READ_TIME: u64 = 1_000_000;
 
 /// A connection, which may be closed and made again.
 pub struct Connection {
+    /// Its index in the event loop.
+    index: usize,
     /// The index of its group.
     pub group: usize,
     /// Its number in the group.
-    pub number: usize,
-    pub state: State,
+    number: usize,
+    /// A stream socket of any family, until it is closed: mio sends and receives only.
+    stream: Option<TcpStream>,
+    tls: Option<tls::Session>,
+    /// Whether connect(2) is complete.
+    pub is_open: bool,
     /// Parses the responses.
-    pub parser: Parser,
+    parser: Parser,
     /// The request without a complete response.
     pub outstanding: Option<Request>,
     /// Bytes that the socket has not taken yet.
-    pub unsent: Vec<u8>,
-    /// The number of the next request.
-    pub next: usize,
+    unsent: Vec<u8>,
     /// Failed attempts since the last successful one.
-    pub failures: u32,
+    failures: u32,
     /// When the current connection, or the pause after it, started. A timer with another value
     /// belongs to an earlier connection.
     pub started: u64,
     /// Whether the current connection has had a response.
-    pub has_response: bool,
+    has_response: bool,
     /// Whether it is in the list of idle connections.
-    pub is_idle: bool,
-    /// Why the connection failed, if that is known.
-    pub problem: Option<String>,
-    stream: Option<Stream>,
-    tls: Option<tls::Session>,
-}
-
-/// A socket.
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.read(buffer),
-            Self::Unix(stream) => stream.read(buffer),
-        }
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.write(bytes),
-            Self::Unix(stream) => stream.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The result of a read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Received {
-    /// This many bytes.
-    Bytes(usize),
-    /// There is nothing to read now.
-    WouldBlock,
-    /// The end of the stream.
-    End,
-    /// A reset, or another error.
-    Failed,
+    is_idle: bool,
 }
 
 impl Connection {
     /// One that is not connected.
-    pub fn new(group: usize, number: usize) -> Self {
+    pub fn new(index: usize, group: usize, number: usize) -> Self {
         Self {
+            index,
             group,
             number,
-            state: State::Closed,
+            stream: None,
+            tls: None,
+            is_open: false,
             parser: Parser::default(),
             outstanding: None,
             unsent: Vec::new(),
-            next: number,
             failures: 0,
             started: 0,
             has_response: false,
             is_idle: false,
-            problem: None,
-            stream: None,
-            tls: None,
         }
     }
 
-    /// Whether it is connected.
-    pub fn is_open(&self) -> bool {
-        self.state == State::Open
+    /// Whether a response is outstanding that the drain waits for, or the connection for it.
+    pub fn is_awaited(&self, group: &ClientGroup) -> bool {
+        match group.behavior {
+            Behavior::SlowRead { .. } | Behavior::Silent => false,
+            Behavior::Short { .. } if self.stream.is_some() && !self.is_open => true,
+            _ => self.outstanding.is_some(),
+        }
     }
 
-    /// Whether it is connecting, or a response is outstanding.
-    pub fn is_busy(&self) -> bool {
-        self.state == State::Connecting || self.outstanding.is_some()
+    /// Takes it from the list of idle connections. Returns whether it can send a request.
+    pub fn leave_idle(&mut self) -> bool {
+        self.is_idle = false;
+        // A closed connection returns to the list when it is connected again.
+        self.is_open && self.outstanding.is_none()
     }
 
-    /// Whether it is encrypted.
-    pub fn is_tls(&self) -> bool {
-        self.tls.is_some()
+    /// Starts to connect.
+    pub fn connect(&mut self, group: &mut ClientGroup, shared: &mut Shared) {
+        shared.attempts += 1;
+        self.started = shared.now;
+        match self.start(group, shared) {
+            Ok(()) => shared.connecting += 1,
+            Err(error) => self.on_connect_error(group, shared, &error),
+        }
     }
 
-    /// Starts to connect. `buffer` is the size of the receive buffer, if not the default.
-    pub fn connect(
-        &mut self,
-        (registry, token): (&Registry, Token),
-        target: &Target,
-        source: Option<Ipv4Addr>,
-        buffer: Option<usize>,
-        tls: Option<&tls::Config>,
-    ) -> io::Result<()> {
-        let mut stream = match target {
-            Target::Tcp(address) => Stream::Tcp(connect(*address, source, buffer)?),
-            Target::Unix(path) => Stream::Unix(UnixStream::connect(path)?),
+    fn start(&mut self, group: &ClientGroup, shared: &Shared) -> io::Result<()> {
+        let address = match &shared.load.target {
+            Target::Tcp(address) => SockAddr::from(*address),
+            Target::Unix(path) => SockAddr::unix(path)?,
         };
-        let source: &mut dyn Source = match &mut stream {
-            Stream::Tcp(stream) => stream,
-            Stream::Unix(stream) => stream,
-        };
-        source.register(registry, token, Interest::READABLE | Interest::WRITABLE)?;
-        self.tls = tls.map(tls::Session::new).transpose()?;
+        let socket = Socket::new(address.domain(), Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        if !address.is_unix() {
+            socket.set_tcp_nodelay(true)?;
+        }
+        if let Behavior::SlowRead { buffer, .. } = group.behavior {
+            socket.set_recv_buffer_size(buffer as usize)?;
+        }
+        if let Some(source) = shared.load.source {
+            socket.bind(&rotated(source, shared.attempts).into())?;
+        }
+        match socket.connect(&address) {
+            Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => {
+                return Err(error);
+            }
+            _ => {}
+        }
+        let mut stream = TcpStream::from_std(socket.into());
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        shared
+            .registry
+            .register(&mut stream, Token(self.index), interest)?;
+        self.tls = shared.tls.as_ref().map(tls::Session::new).transpose()?;
         self.stream = Some(stream);
-        self.state = State::Connecting;
         Ok(())
     }
 
-    /// `None` while connect(2) is in progress.
-    pub fn is_connected(&self) -> io::Result<Option<()>> {
-        let stream = match &self.stream {
-            Some(Stream::Tcp(stream)) => stream,
-            // A Unix socket connects at once, or fails.
-            Some(Stream::Unix(_)) => return Ok(Some(())),
-            None => return Ok(None),
+    /// Whether connect(2) is complete.
+    fn is_connected(&self) -> io::Result<bool> {
+        let Some(stream) = &self.stream else {
+            return Ok(false);
         };
         if let Some(error) = stream.take_error()? {
             return Err(error);
         }
-        match stream.peer_addr() {
+        let socket = SockRef::from(stream);
+        match socket.peer_addr() {
             // Without a listener the socket may get this port itself and connect to itself (a
             // simultaneous open, RFC 9293, section 3.5).
-            Ok(peer) if stream.local_addr()? == peer => Err(io::ErrorKind::AddrInUse.into()),
-            Ok(_) => Ok(Some(())),
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(None),
+            Ok(peer) if socket.local_addr()? == peer => Err(io::ErrorKind::AddrInUse.into()),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Closes the connection, and discards an outstanding request.
-    pub fn close(&mut self) {
-        (self.stream, self.tls) = (None, None);
-        self.state = State::Closed;
-        self.parser = Parser::default();
-        self.outstanding = None;
-        self.unsent.clear();
-        self.has_response = false;
-    }
-
-    /// Reads once.
-    pub fn receive(&mut self, buffer: &mut [u8]) -> Received {
-        let Some(stream) = &mut self.stream else {
-            return Received::WouldBlock;
-        };
-        loop {
-            let read = match &mut self.tls {
-                Some(tls) => tls.read(buffer, stream),
-                None => stream.read(buffer),
-            };
-            return match read {
-                Ok(0) => Received::End,
-                Ok(length) => Received::Bytes(length),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted => continue,
-                    io::ErrorKind::WouldBlock => Received::WouldBlock,
-                    io::ErrorKind::Other => {
-                        self.problem = Some(format!("TLS: {error}"));
-                        Received::Failed
-                    }
-                    _ => Received::Failed,
-                },
-            };
+    /// Handles an event.
+    pub fn on_event(&mut self, group: &mut ClientGroup, shared: &mut Shared, event: &Event) {
+        if self.stream.is_some() && !self.is_open {
+            let connected = self.is_connected();
+            if matches!(connected, Ok(false)) {
+                return;
+            }
+            shared.connecting -= 1;
+            if let Err(error) = connected {
+                return self.on_connect_error(group, shared, &error);
+            }
+            self.is_open = true;
+            group.recorder.connected(shared.now);
+            if !matches!(shared.phase, Phase::Connecting(_)) {
+                self.begin(group, shared);
+            }
+        } else if event.is_writable() {
+            self.flush();
+        }
+        let is_readable = event.is_readable() || event.is_read_closed() || event.is_error();
+        let is_slow = matches!(group.behavior, Behavior::SlowRead { .. });
+        if (is_readable || !platform::SHORT_READ_MEANS_EMPTY) && !is_slow {
+            self.read(group, shared, event.is_read_closed());
         }
     }
 
+    /// Handles a timer.
+    pub fn on_timer(&mut self, group: &mut ClientGroup, shared: &mut Shared) {
+        let is_draining = matches!(shared.phase, Phase::Draining(_));
+        if self.is_open {
+            self.read(group, shared, true);
+        } else if self.stream.is_none() && (!is_draining || !group.waiting.is_empty()) {
+            self.connect(group, shared);
+        }
+    }
+
+    /// Records a failed connect, and tries again after a pause.
+    fn on_connect_error(
+        &mut self,
+        group: &mut ClientGroup,
+        shared: &mut Shared,
+        error: &io::Error,
+    ) {
+        shared.report(format!("connect: {error}"));
+        self.fail(group, shared, Fault::Connect);
+    }
+
+    /// Closes the connection because of an error. Returns that it is no longer open.
+    fn fail(&mut self, group: &mut ClientGroup, shared: &mut Shared, fault: Fault) -> bool {
+        group.recorder.fault(fault);
+        self.close(group, shared, true);
+        false
+    }
+
+    /// Closes the connection, and makes a new one, except during the drain if no request waits for
+    /// one. After failures it waits longer each time.
+    fn close(&mut self, group: &ClientGroup, shared: &mut Shared, failed: bool) {
+        (self.stream, self.tls, self.outstanding) = (None, None, None);
+        (self.is_open, self.has_response) = (false, false);
+        self.parser = Parser::default();
+        self.unsent.clear();
+        self.failures = if failed { self.failures + 1 } else { 0 };
+        // This also disarms the timers of the closed connection.
+        self.started = shared.now;
+        let reconnects = match shared.phase {
+            Phase::Connecting(_) => self.failures < CONNECT_ATTEMPTS,
+            Phase::WarmUp(_) | Phase::Measuring(_) => true,
+            Phase::Draining(_) => !group.waiting.is_empty(),
+        };
+        if reconnects {
+            let pause = match self.failures {
+                0 => 0,
+                failures => MAX_BACKOFF >> (10 - failures.min(10)),
+            };
+            self.set_timer(shared, shared.now + pause);
+        }
+    }
+
+    fn set_timer(&self, shared: &mut Shared, at: u64) {
+        shared.timers.push(Reverse((at, self.index, self.started)));
+    }
+
+    /// Starts the behavior, if the connection is open, or makes a connection that is closed.
+    pub fn begin(&mut self, group: &mut ClientGroup, shared: &mut Shared) {
+        // Spread out: many reads at the same moment would delay all other connections.
+        let spread = shared.random.u64(..=PORTION_INTERVAL);
+        if self.stream.is_none() {
+            return self.close(group, shared, false);
+        }
+        if !self.is_open {
+            return;
+        }
+        match group.behavior {
+            Behavior::Closed => self.send(group, shared.now, shared.now),
+            Behavior::Open { .. } => self.on_idle(group, shared.now),
+            Behavior::Short { .. } => self.send(group, self.started, shared.now),
+            Behavior::Silent => {}
+            Behavior::SlowRead { .. } => {
+                self.send(group, shared.now, shared.now);
+                self.set_timer(shared, shared.now + spread);
+            }
+        }
+    }
+
+    /// A connection of an open loop is idle: it sends a waiting request, if there is one.
+    fn on_idle(&mut self, group: &mut ClientGroup, now: u64) {
+        match group.waiting.pop_front() {
+            Some(due) => self.send(group, due, now),
+            None if self.is_idle => {}
+            None => {
+                self.is_idle = true;
+                group.idle.push_back(self.index);
+            }
+        }
+    }
+
+    /// Sends a request.
+    pub fn send(&mut self, group: &mut ClientGroup, due: u64, now: u64) {
+        self.outstanding = Some(Request {
+            due,
+            sent: now,
+            has_response: false,
+        });
+        group.recorder.totals().requests += 1;
+        self.unsent.extend_from_slice(&group.request);
+        self.flush();
+    }
+
     /// Sends as much as the socket takes. The next read reports an error.
-    pub fn flush(&mut self) {
+    fn flush(&mut self) {
         let Some(stream) = &mut self.stream else {
             return;
         };
@@ -223,7 +295,6 @@ impl Connection {
         }
         while !self.unsent.is_empty() {
             match stream.write(&self.unsent) {
-                Ok(length) if length == self.unsent.len() => self.unsent.clear(),
                 Ok(length) => drop(self.unsent.drain(..length)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -231,151 +302,158 @@ impl Connection {
             }
         }
     }
-}
 
-fn connect(
-    target: SocketAddr,
-    source: Option<Ipv4Addr>,
-    buffer: Option<usize>,
-) -> io::Result<TcpStream> {
-    let domain = Domain::for_address(target);
-    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
-    socket.set_tcp_nodelay(true)?;
-    if let Some(buffer) = buffer {
-        socket.set_recv_buffer_size(buffer)?;
+    /// Reads what there is, or a portion, and the rest in a later turn. `closed`: the event also
+    /// reported the end of the stream.
+    fn read(&mut self, group: &mut ClientGroup, shared: &mut Shared, closed: bool) {
+        let begun = shared.now;
+        let slow = match group.behavior {
+            Behavior::SlowRead { rate, .. } => Some(portion(rate)),
+            _ => None,
+        };
+        let (mut left, pause) = slow.unwrap_or((usize::MAX, MAX_READ_TIME));
+        let mut buffer = std::mem::take(&mut shared.buffer);
+        let mut has_more = true;
+        while has_more && left > 0 && shared.now <= begun + MAX_READ_TIME {
+            let most = left.min(buffer.len());
+            let received = self.receive(buffer.get_mut(..most).unwrap_or_default());
+            shared.read_clock();
+            match received {
+                Ok(length @ 1..) => {
+                    left -= length;
+                    let is_all = length < most && platform::SHORT_READ_MEANS_EMPTY;
+                    let may_be_more = closed || !is_all || self.tls.is_some();
+                    let bytes = buffer.get(..length).unwrap_or_default();
+                    has_more = self.on_bytes(group, shared, bytes) && may_be_more;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => has_more = false,
+                end => {
+                    self.on_end(group, shared, end.err());
+                    has_more = false;
+                }
+            }
+        }
+        shared.buffer = buffer;
+        if self.is_open && (has_more || slow.is_some()) {
+            self.set_timer(shared, begun + pause);
+        }
     }
-    if let Some(source) = source {
-        socket.bind(&SocketAddr::from((source, 0)).into())?;
-    }
-    match socket.connect(&target.into()) {
-        Err(error) if !is_in_progress(&error) => Err(error),
-        _ => Ok(TcpStream::from_std(socket.into())),
-    }
-}
 
-fn is_in_progress(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
-        || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+    /// Reads once.
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match (&mut self.stream, &mut self.tls) {
+            (Some(stream), Some(tls)) => tls.read(buffer, stream),
+            (Some(stream), None) => stream.read(buffer),
+            (None, _) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// Handles received bytes. Returns whether the connection is still open.
+    fn on_bytes(&mut self, group: &mut ClientGroup, shared: &mut Shared, mut bytes: &[u8]) -> bool {
+        let Some(request) = &mut self.outstanding else {
+            return self.fail(group, shared, Fault::Unsolicited);
+        };
+        if !std::mem::replace(&mut request.has_response, true) {
+            self.parser.hashes_body = group.recorder.begin_response();
+        }
+        let request = *request;
+        let before = self.parser.body_bytes;
+        let fed = self.parser.feed(&mut bytes);
+        group.recorder.totals().body_bytes += self.parser.body_bytes - before;
+        for status in self.parser.interim.drain(..) {
+            group.recorder.status(status, shared.now);
+        }
+        match fed {
+            Err(_) => self.fail(group, shared, Fault::Malformed),
+            Ok(None) => true,
+            Ok(Some(response)) => {
+                self.outstanding = None;
+                group
+                    .recorder
+                    .response(self.number, request, response, shared.now);
+                match bytes.is_empty() {
+                    true => self.on_response(group, shared, response.closes),
+                    false => self.fail(group, shared, Fault::Unsolicited),
+                }
+            }
+        }
+    }
+
+    /// Continues after a complete response; `closes`: the server announced that it closes the
+    /// connection. Returns whether it is still open.
+    fn on_response(&mut self, group: &mut ClientGroup, shared: &mut Shared, closes: bool) -> bool {
+        self.failures = 0;
+        self.has_response = true;
+        let is_draining = matches!(shared.phase, Phase::Draining(_));
+        // If the server is to close, the client waits for the end of the stream.
+        let closer = Closer::Server;
+        let waits = closes && group.behavior == Behavior::Short { closer };
+        if (closes || group.is_short()) && !waits {
+            self.close(group, shared, false);
+            return false;
+        }
+        match group.behavior {
+            Behavior::Open { .. } => self.on_idle(group, shared.now),
+            Behavior::Closed | Behavior::SlowRead { .. } if !is_draining => {
+                self.send(group, shared.now, shared.now);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// Handles the end of the stream, or an error.
+    fn on_end(&mut self, group: &mut ClientGroup, shared: &mut Shared, error: Option<io::Error>) {
+        if let Some(error) = error
+            .as_ref()
+            .filter(|one| one.kind() == io::ErrorKind::Other)
+        {
+            shared.report(format!("TLS: {error}"));
+        }
+        let failed = error.is_some();
+        if !failed && let Some(response) = self.parser.end() {
+            let request = self.outstanding.take().unwrap_or_default();
+            group
+                .recorder
+                .response(self.number, request, response, shared.now);
+            self.has_response = true;
+        }
+        // The server may close an idle connection, but not a silent one, which is there to stay.
+        let is_lost = failed && !group.is_short() || group.behavior == Behavior::Silent;
+        let fault = match self.outstanding {
+            None if !is_lost => None,
+            _ if failed => Some(Fault::Reset),
+            Some(request) if request.has_response => Some(Fault::Truncated),
+            _ => Some(Fault::Closed),
+        };
+        if let Some(fault) = fault {
+            group.recorder.fault(fault);
+        }
+        // A server that closes without a response is not reconnected to at once.
+        self.close(group, shared, fault.is_some() || !self.has_response);
+    }
 }
 
 /// One of sixteen loopback addresses, chosen by the number of the connection, so that none runs
 /// out of ports: a port that the client closed is in TIME_WAIT for a minute.
-pub fn rotated(source: Ipv4Addr, number: u64) -> Ipv4Addr {
+fn rotated(source: Ipv4Addr, number: u64) -> SocketAddr {
     let [first, second, third, last] = source.octets();
     let offset = u8::try_from(number % 16).unwrap_or(0);
-    Ipv4Addr::new(first, second.wrapping_add(offset), third, last)
+    let address = Ipv4Addr::new(first, second.wrapping_add(offset), third, last);
+    SocketAddr::from((address, 0))
 }
 
-/// The bytes of one body in this many are compared.
-const CHECK_INTERVAL: u64 = 64;
-/// Bodies up to this length are all compared: it costs less than receiving them.
-const ALWAYS_CHECKED: u64 = 64;
-
-/// What the connections of a client group share.
-pub struct ClientGroup {
-    /// What its connections do.
-    pub behavior: Behavior,
-    /// Its statistics.
-    pub recorder: Recorder,
-    /// When requests are due, in an open loop.
-    pub schedule: Option<Schedule>,
-    /// When the schedule started, ns since the generator's start.
-    pub origin: u64,
-    /// When the next request is due, ns since the generator's start.
-    pub next_due: u64,
-    /// Due times of the requests that wait for an idle connection.
-    pub waiting: VecDeque<u64>,
-    /// Idle connections.
-    pub idle: VecDeque<usize>,
-    /// The pages, and the bytes of their requests.
-    pages: Vec<(Page, Vec<u8>)>,
-    responses: u64,
-}
-
-impl ClientGroup {
-    /// A group of a load.
-    pub fn new(group: &Group, load: &Load, seed: u64) -> Self {
-        let schedule = match group.behavior {
-            Behavior::Open { rate, arrivals, .. } => Some(Schedule::new(rate, arrivals, seed)),
-            _ => None,
-        };
-        let mut fields = match (&load.http, load.target.address()) {
-            (Some(http), _) => format!("Host: {}\r\n", http.host),
-            (None, Some(address)) => format!("Host: {address}\r\n"),
-            (None, None) => "Host:\r\n".to_owned(),
-        };
-        if matches!(group.behavior, Behavior::Short { closer } if closer == Closer::Server) {
-            fields.push_str("Connection: close\r\n");
-        }
-        for field in load.http.iter().flat_map(|http| &http.headers) {
-            fields.push_str(field);
-            fields.push_str("\r\n");
-        }
-        let request = |page: &Page| {
-            let request = format!("GET {} HTTP/1.1\r\n{fields}\r\n", page.path);
-            (page.clone(), request.into_bytes())
-        };
-        Self {
-            behavior: group.behavior,
-            recorder: Recorder::new(&group.name, group.connections, schedule.is_some()),
-            schedule,
-            origin: 0,
-            next_due: u64::MAX,
-            waiting: VecDeque::new(),
-            idle: VecDeque::new(),
-            pages: group.pages.iter().map(request).collect(),
-            responses: 0,
-        }
-    }
-
-    /// The index of the page of request number `number`: they are requested in a cycle.
-    fn index_of(&self, number: usize) -> usize {
-        number.checked_rem(self.pages.len()).unwrap_or(0)
-    }
-
-    /// The bytes of request number `number`.
-    pub fn request(&self, number: usize) -> Option<&[u8]> {
-        let (_, request) = self.pages.get(self.index_of(number))?;
-        Some(request)
-    }
-
-    /// Whether the bytes of the next body, the response to request number `number`, are compared.
-    pub fn checks_next_body(&mut self, number: usize) -> bool {
-        self.responses += 1;
-        let page = self.pages.get(self.index_of(number)).map(|(page, _)| page);
-        // Hashing a body with nothing to compare it with would only delay the others.
-        let Some(page) = page.filter(|page| page.hash.is_some()) else {
-            return false;
-        };
-        self.responses % CHECK_INTERVAL == 1
-            || page.length.is_some_and(|length| length <= ALWAYS_CHECKED)
-    }
-
-    /// Records a response on the connection with this number.
-    pub fn on_response(
-        &mut self,
-        connection: usize,
-        request: &Request,
-        response: Response,
-        now: u64,
-    ) {
-        if let Some((page, _)) = self.pages.get(self.index_of(request.number)) {
-            self.recorder
-                .response(connection, request, response, page, now);
-        }
-    }
-
-    /// Whether each request has a connection of its own.
-    pub fn is_short(&self) -> bool {
-        matches!(self.behavior, Behavior::Short { .. })
-    }
-
-    /// The size of the receive buffer, if it is not the default.
-    pub fn receive_buffer(&self) -> Option<usize> {
-        match self.behavior {
-            Behavior::SlowRead { buffer, .. } => usize::try_from(buffer).ok(),
-            _ => None,
-        }
-    }
+/// The length of a portion and the time until the next, for this many bytes per second.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a rate is positive, and a float saturates"
+)]
+fn portion(rate: f64) -> (usize, u64) {
+    let length = (rate * PORTION_INTERVAL as f64 / 1e9)
+        .ceil()
+        .clamp(1.0, MAX_PORTION);
+    (length as usize, (length / rate * 1e9) as u64)
 }

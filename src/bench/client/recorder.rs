@@ -1,5 +1,4 @@
-//! The statistics of a client group: counts and histograms; and when the requests of an open loop
-//! are due. No I/O, no clock.
+//! The statistics of a client group: counts and histograms. No I/O, no clock.
 //!
 //! Times are nanoseconds since the generator's start. A response counts if it was complete in the
 //! measurement window. A response time counts if the request was due in the window, whenever the
@@ -8,10 +7,9 @@
 //! window: the clock is paused then.
 
 use super::parser::Response;
-use crate::bench::types::{Arrivals, Bucket, ClientStats, Fault, Page, Totals};
+use crate::bench::types::{Behavior, Bucket, ClientStats, Fault, Group, Page, Totals};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fastrand::Rng;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use std::ops::Range;
@@ -20,6 +18,10 @@ use std::ops::Range;
 const MAX_TIME: u64 = 600_000_000_000;
 /// Width of a bucket of the time series, ns.
 const BUCKET: u64 = 100_000_000;
+/// The bytes of one body in this many are compared.
+const CHECK_INTERVAL: u64 = 64;
+/// Bodies up to this length are all compared: it costs less than receiving them.
+const ALWAYS_CHECKED: u64 = 64;
 /// Limit for the buckets of a time series: ten hours.
 const MAX_BUCKETS: usize = 360_000;
 
@@ -64,8 +66,6 @@ impl Times {
 /// A request and its times.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request {
-    /// Its number, which selects the page.
-    pub number: usize,
     /// When it was due.
     pub due: u64,
     /// When it was sent.
@@ -77,29 +77,34 @@ pub struct Request {
 /// Records the statistics of a group.
 pub struct Recorder {
     stats: ClientStats,
-    window: Range<u64>,
+    /// The expected response.
+    page: Option<Page>,
     is_open_loop: bool,
+    window: Range<u64>,
     response_times: Times,
     service_times: Times,
     /// When the last correct response came.
     last_response: u64,
+    /// Responses that have begun.
+    begun: u64,
 }
 
 impl Recorder {
-    /// For a group with this many connections.
-    pub fn new(name: &str, connections: u32, is_open_loop: bool) -> Self {
+    pub fn new(group: &Group) -> Self {
         Self {
             stats: ClientStats {
-                name: name.to_owned(),
-                connections: (connections, 0),
-                shares: vec![0; connections as usize],
+                name: group.name.clone(),
+                connections: (group.connections, 0),
+                shares: vec![0; group.connections as usize],
                 ..ClientStats::default()
             },
+            page: group.page.clone(),
+            is_open_loop: matches!(group.behavior, Behavior::Open { .. }),
             window: u64::MAX..u64::MAX,
-            is_open_loop,
             response_times: Times::new(),
             service_times: Times::new(),
             last_response: 0,
+            begun: 0,
         }
     }
 
@@ -136,18 +141,20 @@ impl Recorder {
         self.stats.dropped += u64::from(self.window.contains(&time));
     }
 
+    /// Counts a response that begins. Returns whether the bytes of its body are compared.
+    pub fn begin_response(&mut self) -> bool {
+        self.begun += 1;
+        // Hashing a body with nothing to compare it with would only delay the others.
+        let page = self.page.as_ref().filter(|page| page.hash.is_some());
+        let is_short = |page: &Page| page.length.is_some_and(|length| length <= ALWAYS_CHECKED);
+        page.is_some_and(|page| self.begun % CHECK_INTERVAL == 1 || is_short(page))
+    }
+
     /// Records a complete response on the connection with this number.
-    pub fn response(
-        &mut self,
-        connection: usize,
-        request: &Request,
-        response: Response,
-        page: &Page,
-        now: u64,
-    ) {
+    pub fn response(&mut self, connection: usize, request: Request, response: Response, now: u64) {
         self.stats.totals.responses += 1;
         self.status(response.status, now);
-        if let Some(fault) = fault_of(response, page) {
+        if let Some(fault) = self.page.as_ref().and_then(|page| fault_of(response, page)) {
             return self.fault(fault);
         }
         let response_time = now.saturating_sub(request.due);
@@ -242,87 +249,34 @@ fn fault_of(response: Response, page: &Page) -> Option<Fault> {
     if page.length.is_some_and(|length| length != response.length) {
         return Some(Fault::Length);
     }
-    match (page.hash, response.hash) {
-        (Some(expected), Some(found)) if expected != found => Some(Fault::Content),
-        _ => None,
-    }
-}
-
-/// An endless sequence of due times, ns since the start of the schedule.
-#[derive(Debug)]
-pub struct Schedule {
-    arrivals: Arrivals,
-    /// Mean time between two requests, ns.
-    interval: f64,
-    /// Requests so far.
-    count: u64,
-    /// The last due time.
-    at: f64,
-    random: Rng,
-}
-
-impl Schedule {
-    /// `rate`: requests per second, above 0.
-    pub fn new(rate: f64, arrivals: Arrivals, seed: u64) -> Self {
-        Self {
-            arrivals,
-            interval: 1e9 / rate,
-            count: 0,
-            at: 0.0,
-            random: Rng::with_seed(seed),
-        }
-    }
-
-    /// The next due time.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "positive, and far below 2^53 ns, a hundred days"
-    )]
-    pub fn due(&mut self) -> u64 {
-        self.count += 1;
-        self.at = match self.arrivals {
-            // A product, not a sum, so that rounding errors do not add up.
-            Arrivals::Constant => self.count as f64 * self.interval,
-            // The intervals of a Poisson process are exponential; 1 - u is never 0.
-            Arrivals::Poisson => self.at - (1.0 - self.random.f64()).ln() * self.interval,
-        };
-        self.at as u64
-    }
+    (response.hash.is_some() && response.hash != page.hash).then_some(Fault::Content)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::stats::{decode, mean, variance};
+    use crate::bench::runner::derive::tests::{CLOSED, OPEN, load};
+    use crate::bench::stats::decode;
 
     const MS: u64 = 1_000_000;
 
     /// The statistics after correct responses to requests: when they were due, and when the
     /// responses came, in ms. The window is from 1000 to 1300 ms.
-    fn after(is_open_loop: bool, responses: &[(u64, u64)], missing: &[u64]) -> ClientStats {
-        let mut recorder = Recorder::new("main", 1, is_open_loop);
+    fn after(behavior: Behavior, responses: &[(u64, u64)], missing: &[u64]) -> ClientStats {
+        let mut recorder = Recorder::new(&load(behavior).groups[0]);
         recorder.begin(1000 * MS..1300 * MS, 1);
         for (due, done) in responses {
+            let (due, done) = (due * MS, done * MS);
             let request = Request {
-                due: due * MS,
-                sent: due * MS,
+                due,
+                sent: due,
                 ..Request::default()
             };
             let response = Response {
                 status: 200,
-                length: 5,
-                hash: None,
-                closes: false,
+                ..Response::default()
             };
-            let page = Page {
-                path: "/".to_owned(),
-                status: 200,
-                length: Some(5),
-                hash: None,
-            };
-            recorder.response(0, &request, response, &page, done * MS);
+            recorder.response(0, request, response, done);
         }
         for due in missing {
             recorder.missing(due * MS, 1500 * MS);
@@ -338,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_request_that_was_due_in_the_window_counts_whenever_its_response_came() {
-        let stats = after(true, &[(990, 1010), (1290, 1310), (1310, 1320)], &[]);
+        let stats = after(OPEN, &[(990, 1010), (1290, 1310), (1310, 1320)], &[]);
         assert_eq!(stats.responses, 1, "one response came in the window");
         assert_eq!(times(&stats), (1, 20), "another request was due in it");
     }
@@ -346,39 +300,26 @@ mod tests {
     /// Its time includes a pause of the clock, so it would be too short.
     #[test]
     fn a_request_that_was_sent_before_the_window_of_a_closed_loop_has_no_time() {
-        let stats = after(false, &[(999, 1047), (1000, 1047)], &[]);
+        let stats = after(CLOSED, &[(999, 1047), (1000, 1047)], &[]);
         assert_eq!((stats.responses, times(&stats)), (2, (1, 47)));
     }
 
     /// A connection that never gets a response has the longest time of all.
     #[test]
     fn a_request_that_is_still_outstanding_in_a_closed_loop_has_the_time_that_it_has_waited() {
-        let stats = after(false, &[], &[900, 1310]);
+        let stats = after(CLOSED, &[], &[900, 1310]);
         assert_eq!(times(&stats), (1, 600));
     }
 
     #[test]
     fn the_time_series_has_a_bucket_for_each_tenth_of_a_second() {
         let responses = [(1000, 1001), (1000, 1009), (1000, 1005), (1210, 1290)];
-        let stats = after(false, &responses, &[]);
+        let stats = after(CLOSED, &responses, &[]);
         let bucket = |(responses, longest)| Bucket {
             responses,
             longest: longest * MS,
         };
         assert_eq!(stats.time_series, [(3, 9), (0, 0), (1, 80)].map(bucket));
         assert_eq!(stats.silence, 285 * MS);
-    }
-
-    /// The counts per second of a Poisson process have the rate as mean and as variance.
-    #[test]
-    fn a_poisson_process_has_its_mean_and_variance() {
-        let mut schedule = Schedule::new(100.0, Arrivals::Poisson, 3);
-        let mut counts = vec![0.0; 2000];
-        while let Some(count) = counts.get_mut((schedule.due() / (1000 * MS)) as usize) {
-            *count += 1.0;
-        }
-        let (mean, variance) = (mean(&counts).unwrap(), variance(&counts).unwrap());
-        assert!((mean - 100.0).abs() < 1.0, "{mean}");
-        assert!((variance - 100.0).abs() < 10.0, "{variance}");
     }
 }

@@ -264,7 +264,7 @@ pub mod tests {
             name: "main".to_owned(),
             connections: 4,
             behavior,
-            pages: Vec::new(),
+            page: None,
         }];
         load
     }

@@ -250,7 +250,7 @@ pub fn run(asked: &RunOptions) -> Result<ExitCode, Box<dyn Error>> {
     let descriptors = raise_descriptors();
     let groups = plan.cells.iter().flat_map(|(_, cell)| &cell.groups);
     let probe = workloads::small();
-    let pages = groups.flat_map(|group| &group.pages).chain([&probe]);
+    let pages = groups.flat_map(|group| &group.page).chain([&probe]);
     let context = RunContext::new(plan.seed, true, pages)?;
     let environment = environment::inspect(&context, descriptors);
     announce(&plan, &environment);

@@ -62,7 +62,7 @@ pub fn check(context: &mut RunContext, mut spec: SampleSpec) -> Result<(), RunEr
     server.stop()?;
     for (group, seen) in load.groups.iter().zip(&outcome.groups) {
         if !seen.errors.is_empty() || seen.totals.responses == 0 {
-            let path = group.pages.first().map_or("", |page| &page.path);
+            let path = group.page.as_ref().map_or("", |page| &page.path);
             return Err(RunError::Failed(format!(
                 "GET {path} on {address}: {} responses were complete; {} (the server must serve \
                  the directory {{root}})",

@@ -246,7 +246,7 @@ impl Harness {
                     name: "main".to_owned(),
                     connections: scenario.connections,
                     behavior: scenario.behavior,
-                    pages: vec![page()],
+                    page: Some(page()),
                 }],
                 ..Load::new(target, scenario.measure)
             },
