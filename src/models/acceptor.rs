@@ -51,15 +51,15 @@ pub struct Accepted {
 pub struct Waker(UnixStream);
 
 impl Waker {
-    /// Ends the wait that is going on, or the next one.
+    /// Ends the wait that is going on, or the next one. An acceptor that is gone waits no more.
     ///
     /// # Errors
     /// Those of write(2).
     pub fn wake(&self) -> io::Result<()> {
-        match (&self.0).write(&[0]) {
+        match (&self.0).write(&[0]).map_err(|error| (error.kind(), error)) {
             // A full buffer wakes as well.
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(()),
+            Ok(_) | Err((io::ErrorKind::WouldBlock | io::ErrorKind::BrokenPipe, _)) => Ok(()),
+            Err((_, error)) => Err(error),
         }
     }
 }
@@ -357,6 +357,15 @@ mod tests {
                 assert_eq!(handle.timeouts(), Timeouts::of(&**handle));
             }
         }
+    }
+
+    /// As when a signal arrives while the server stops.
+    #[test]
+    fn to_wake_an_acceptor_that_is_gone_is_no_error() {
+        let mut acceptor = Acceptor::new(Vec::new(), &Limits::default()).unwrap();
+        let waker = acceptor.waker().unwrap();
+        drop(acceptor);
+        waker.wake().unwrap();
     }
 
     #[test]
