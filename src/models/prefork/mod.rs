@@ -42,6 +42,9 @@ const SHORT_LIFE: Duration = Duration::from_secs(1);
 const FORK_PAUSE: Duration = Duration::from_secs(1);
 const CAUTION: Duration = Duration::from_secs(3);
 
+/// The most forks until the parent looks at its signals again: thousands take many seconds.
+const FORKS_AT_ONCE: usize = 16;
+
 /// The ids of a child's connections begin with this number times that of the child, so that no two
 /// children use the same one.
 const IDS: u64 = 1_000_000;
@@ -104,7 +107,8 @@ impl Prefork {
                 true => 0,
                 false => most.saturating_sub(self.children.count()),
             };
-            for _ in 0..self.forks.allowed(missing, Now::read().instant) {
+            let allowed = self.forks.allowed(missing, Now::read().instant);
+            for _ in 0..allowed {
                 self.forked += 1;
                 match self.children.fork() {
                     Ok(Some(blocked)) => {
@@ -125,18 +129,24 @@ impl Prefork {
             if self.children.is_stopping() && self.children.count() == 0 {
                 return Ok(());
             }
-            self.wait_and_handle_signals(&reload, most)?;
+            let pause = match allowed {
+                FORKS_AT_ONCE => Duration::ZERO,
+                _ => FORK_PAUSE,
+            };
+            self.wait_and_handle_signals(&reload, most, pause)?;
         }
     }
 
+    /// Waits for a signal. If fewer than `most` children run, the wait ends after `pause`.
     fn wait_and_handle_signals(
         &mut self,
         reload: &impl Fn() -> bool,
         most: usize,
+        pause: Duration,
     ) -> io::Result<()> {
         let missing = self.children.count() < most;
         let timeout = self.children.wait_timeout();
-        let woken = (self.poll).wait(timeout.or(missing.then_some(FORK_PAUSE)))?;
+        let woken = (self.poll).wait(timeout.or(missing.then_some(pause)))?;
         // In this order: a child that ends after the reaping is announced again.
         let registry = self.poll.registry();
         if self.children.handle_signals(woken, registry, reload) {
@@ -235,12 +245,12 @@ impl ForkPolicy {
         self.failed = Some(now);
     }
 
-    /// Returns how many of `missing` children are forked at `now`.
+    /// Returns how many of `missing` children are forked at `now`, at most [`FORKS_AT_ONCE`].
     fn allowed(&mut self, missing: usize, now: Instant) -> usize {
         let is_within = |at: Option<Instant>, time| at.is_some_and(|at| now < at + time);
         if !is_within(self.failed, CAUTION) {
             self.tried = None;
-            return missing;
+            return missing.min(FORKS_AT_ONCE);
         }
         if is_within(self.failed, FORK_PAUSE) || is_within(self.tried, FORK_PAUSE) {
             return 0;
@@ -284,6 +294,8 @@ mod tests {
         assert_eq!(forks.allowed(4, at(3200)), 1);
         // None has died for three seconds.
         assert_eq!(forks.allowed(3, at(4200)), 3);
+        // In between, the parent looks at its signals.
+        assert_eq!(forks.allowed(1000, at(4200)), 16);
         assert_eq!(forks.allowed(0, at(4300)), 0);
     }
 }
