@@ -7,7 +7,7 @@
 #[path = "support/process.rs"]
 mod process;
 
-use oneloop::bench::types::{ArmKind, Pass, Run};
+use oneloop::bench::types::{ArmKind, Pass, Run, Sample};
 use process::{eventually, has};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
@@ -51,6 +51,11 @@ fn run(args: &[&str]) -> Run {
     read(&file)
 }
 
+/// Whether the sample is invalid because of connections or responses, and not of a busy machine.
+fn has_errors(sample: &Sample) -> bool {
+    sample.invalid.iter().any(|why| why.starts_with("main: "))
+}
+
 /// The samples in their order, by round, cell and arm.
 fn order(run: &Run) -> Vec<(u32, usize, usize)> {
     let measured = run
@@ -92,7 +97,7 @@ fn each_arm_is_in_each_cell_and_client_and_server_count_the_same() {
             primary_metric.is_some_and(|value| *value > 0.0) || !sample.invalid.is_empty(),
             "{sample:?}"
         );
-        assert_eq!(sample.errors.values().sum::<u64>(), 0, "{sample:?}");
+        assert!(!has_errors(sample), "{sample:?}");
     }
 }
 
@@ -114,15 +119,7 @@ fn silent_connections_have_a_memory_slope() {
         .iter()
         .filter(|sample| sample.pass == Pass::Measured)
     {
-        let names = [
-            "memory_slope",
-            "at_0.memory",
-            "at_20.memory",
-            "at_40.memory",
-        ];
-        for name in names {
-            assert!(sample.metrics.contains_key(name), "{name}: {sample:?}");
-        }
+        assert!(sample.metrics.contains_key("memory_slope"), "{sample:?}");
         assert!(sample.metrics.contains_key("canary.p99"), "{sample:?}");
     }
 }
@@ -184,7 +181,7 @@ fn runs_beside_the_models(program: &str) {
     let samples = run.samples.iter().filter(|sample| sample.arm == arm);
     for sample in samples.clone() {
         assert!(sample.metrics["throughput"] > 0.0, "{sample:?}");
-        assert_eq!(sample.errors.values().sum::<u64>(), 0, "{sample:?}");
+        assert!(!has_errors(sample), "{sample:?}");
     }
     assert_eq!(samples.count(), 2);
 }
@@ -273,7 +270,9 @@ fn ctrl_c_keeps_the_samples_and_leaves_no_process() {
     let place = tempfile::tempdir().unwrap();
     let args = ["keepalive", "--models", "reactor", "--seconds", "0.2"];
     let args = [&args[..], &["--rounds", "200", "--output", "here"]].concat();
+    let temporary = tempfile::tempdir().unwrap();
     let mut child = bench(place.path(), &args)
+        .env("TMPDIR", temporary.path())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
@@ -286,8 +285,7 @@ fn ctrl_c_keeps_the_samples_and_leaves_no_process() {
     let run = read(&file);
     assert!(run.samples.len() >= 4, "{}", run.samples.len());
     assert!(run.problems[0].starts_with("the run was interrupted after"));
-    let temporary = format!("oneloop-bench-{}", process.as_raw_nonzero());
-    assert!(!std::env::temp_dir().join(temporary).exists());
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
 }
 
 #[test]

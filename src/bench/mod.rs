@@ -5,7 +5,7 @@
 //!
 //! - here: the command line. [`types`]: what the parts exchange
 //! - `plan`: which servers and which samples, in which order
-//! - `workloads`: the loads. `metrics`: what is measured
+//! - `workloads`: the loads. `metrics`: what is measured, and how it is computed
 //! - `runner`: runs the plan and takes the samples. `platform`: what only some systems have
 //! - `client`: the load generator. `procfs`: what the processes of a server have used
 //! - `url`: one server that is already running
@@ -216,13 +216,11 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
         Some(Subcommands::Report { run, output }) => {
             let html = report::html(&types::read(&run)?);
             let path = output.unwrap_or_else(|| run.with_file_name(report::REPORT));
+            let named = path.display();
             std::fs::write(&path, html).map_err(|error| {
-                format!(
-                    "cannot write {}: {error} (--output names another place)",
-                    path.display()
-                )
+                format!("cannot write {named}: {error} (--output names another place)")
             })?;
-            print_to_stdout(&format!("{}\n", path.display()), true)
+            print_to_stdout(&format!("{named}\n"), true)
         }
         Some(Subcommands::Selftest(asked)) => selftest::run(&asked),
         Some(Subcommands::KnownAnswerServer { policy }) => selftest::server::serve(&policy),

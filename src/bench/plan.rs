@@ -1,10 +1,9 @@
 //! The plan of a run: which servers, which samples, in which order, and how long it takes.
 
 use super::RunOptions;
-use super::types::{Arm, ArmKind, Preset};
-use super::workloads::{self, CellSpec, Selection, WORKLOADS, Workload};
+use super::types::{Arm, ArmKind};
+use super::workloads::{self, CellSpec, Preset, Selection, WORKLOADS};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// The models that a run may have; whether a run has them whose command line names none (one of
 /// each kind); and the most connections that the benchmark opens. More processes or stacks would
@@ -31,41 +30,34 @@ const REFERENCE: &str = "reactor";
 const START_AND_STOP: f64 = 0.15;
 /// The time to open a connection, if it is a process, in seconds.
 const CONNECT: f64 = 0.2e-3;
-/// The longest wait for outstanding responses, in seconds; and if some clients may never get one.
-const DRAIN: f64 = 2.0;
-const SHORT_DRAIN: f64 = 0.3;
 /// The longest extra warm-up for a server whose connections are slow to open, in seconds.
 const MAX_EXTRA: f64 = 2.0;
 /// The exact distribution of ranks, from which an interval follows, takes the cube of the rounds.
 pub const MAX_ROUNDS: i64 = 200;
-/// The measurement of a memory step.
-pub const MEMORY_STEP: Duration = Duration::from_millis(50);
 
 /// An arm, and how to start it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArmSpec {
     /// Its record in `run.json`.
     pub arm: Arm,
-    /// Our program, with this model; otherwise the command of the arm is started.
-    pub model: Option<String>,
-    /// Whether the run goes on without it if it does not start here: `uring` in a container.
-    pub is_optional: bool,
-    /// Whether it takes part only in cells that need one connection at a time.
-    pub single_connection: bool,
+    /// The model of our program; `None` for the server of a user.
+    pub model: Option<&'static str>,
+    /// Whether the command line does not name it. Then the run goes on without it if it does not
+    /// start here: `uring` in a container.
+    pub is_default: bool,
     /// The most connections that the benchmark opens.
-    pub max_connections: u32,
+    max_connections: u32,
 }
 
 /// The plan of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub preset: Preset,
     /// The reference first, then its control.
     pub arms: Vec<ArmSpec>,
-    pub cells: Vec<(&'static Workload, CellSpec)>,
+    pub cells: Vec<CellSpec>,
     pub rounds: u32,
     /// The usual warm-up and measurement of a sample, in seconds.
-    pub times: (f64, f64),
+    times: (f64, f64),
     /// The seed of the random order and arrivals.
     pub seed: u64,
     /// Which arms are excluded from which cells, and why.
@@ -83,26 +75,25 @@ pub struct PlannedSample {
 impl Plan {
     /// The plan for a command line, with defaults of its preset. `seed` is the default seed.
     pub fn of(asked: &RunOptions, seed: u64) -> Result<Self, String> {
-        let (preset, usual) = match (asked.quick, asked.full) {
-            (true, _) => (Preset::Quick, (3, 0.5)),
-            (_, true) => (Preset::Full, (24, 0.25)),
-            _ => (Preset::Standard, (24, 0.25)),
+        let (preset, rounds, usual) = match (asked.quick, asked.full) {
+            (true, _) => (Preset::Quick, 3, 0.5),
+            (_, true) => (Preset::Full, 24, 0.25),
+            _ => (Preset::Standard, 24, 0.25),
         };
         // Many short samples show more than a few long ones. On a virtual machine with two CPUs the
         // cost of a request changed by up to 20 % every few seconds, of which a longer sample has
         // no smaller share. But the servers of a round of short samples run within few seconds, so
         // they have the same share of it.
-        let measure = asked.seconds.unwrap_or(usual.1);
+        let measure = asked.seconds.unwrap_or(usual);
         if !(0.05..=3600.0).contains(&measure) {
             return Err(format!(
                 "--seconds {measure}: from 0.05 to 3600 are possible"
             ));
         }
         let mut plan = Self {
-            preset,
             arms: arms(asked)?,
             cells: cells(asked, preset)?,
-            rounds: asked.rounds.unwrap_or(usual.0),
+            rounds: asked.rounds.unwrap_or(rounds),
             times: ((measure / 4.0).clamp(0.05, 1.0), measure),
             seed: asked.seed.unwrap_or(seed),
             notes: Vec::new(),
@@ -123,101 +114,59 @@ impl Plan {
             let mut cells: Vec<usize> = (0..self.cells.len()).collect();
             random.shuffle(&mut cells);
             for cell in cells {
-                let mut arms: Vec<usize> = (0..self.arms.len()).collect();
+                let mut arms = self.arms_in(cell);
                 random.shuffle(&mut arms);
-                let takes_part = |arm: &usize| {
-                    let both = self.cells.get(cell).zip(self.arms.get(*arm));
-                    both.is_some_and(|(cell, arm)| exclusion(cell.0, &cell.1, arm).is_none())
-                };
-                let present = arms.into_iter().filter(takes_part);
-                steps.extend(present.map(|arm| PlannedSample { round, cell, arm }));
+                let step = |arm| PlannedSample { round, cell, arm };
+                steps.extend(arms.into_iter().map(step));
             }
         }
         steps
     }
 
-    /// The arms whose capacity is measured first: those in a cell whose rate depends on it.
-    pub fn capacity_arms(&self) -> Vec<usize> {
-        let is_paced = |cell: &CellSpec| cell.share_of_slowest.is_some();
-        let mut paced = self.cells.iter().filter(|(_, cell)| is_paced(cell));
-        let Some((workload, cell)) = paced.next() else {
+    /// The arms that take part in a cell.
+    pub fn arms_in(&self, cell: usize) -> Vec<usize> {
+        let Some(cell) = self.cells.get(cell) else {
             return Vec::new();
         };
         let arms = self.arms.iter().enumerate();
-        let present = arms.filter(|(_, arm)| exclusion(workload, cell, arm).is_none());
+        let present = arms.filter(|(_, arm)| exclusion(cell, arm).is_none());
         present.map(|(index, _)| index).collect()
     }
 
-    /// The warm-up and the measurement of an arm in a cell.
+    /// The warm-up and the measurement of an arm in a cell, in seconds.
     ///
     /// A server that forks is slow to start: its parent gets the same share of the CPU as each busy
     /// process, and needs half a millisecond of it for the next fork. So the time grows with the
     /// square of the connections.
-    pub fn times_of(
-        &self,
-        (workload, cell): &(&Workload, CellSpec),
-        arm: &ArmSpec,
-    ) -> (Duration, Duration) {
+    pub fn times_of(&self, cell: &CellSpec, arm: &ArmSpec) -> (f64, f64) {
         let (warm_up, measure) = self.times;
         let connections = f64::from(cell.connections());
-        let slow_start = match arm.model.as_deref() {
+        let slow_start = match arm.model {
             Some("process") => 0.25e-3 * connections * connections,
             _ => 0.0,
         };
-        let warm_up = warm_up + workload.extra_warm_up.min(measure) + slow_start.min(MAX_EXTRA);
-        let measure = measure * workload.duration_factor;
-        (
-            Duration::from_secs_f64(warm_up),
-            Duration::from_secs_f64(measure),
-        )
+        let extra = cell.workload.extra_warm_up.min(measure) + slow_start.min(MAX_EXTRA);
+        (warm_up + extra, measure * cell.workload.duration_factor)
     }
 
-    /// The warm-up of a memory step, until its connections are open.
-    pub fn memory_warm_up(&self, workload: &Workload) -> Duration {
-        Duration::from_secs_f64(0.05 + workload.extra_warm_up.min(self.times.1))
-    }
-
-    /// The longest wait for outstanding responses.
-    pub fn drain_time(&self, workload: &Workload) -> Duration {
-        let drain = if workload.traits.may_starve {
-            SHORT_DRAIN
-        } else {
-            DRAIN
+    /// The estimated time of the run, in seconds.
+    pub fn total_time(&self) -> f64 {
+        let steps = self.order().into_iter();
+        let time_of = |step: PlannedSample| -> Option<f64> {
+            let (cell, arm) = (self.cells.get(step.cell)?, self.arms.get(step.arm)?);
+            let (warm_up, measure) = self.times_of(cell, arm);
+            let base = if cell.has_base() { warm_up } else { 0.0 };
+            let connecting = START_AND_STOP + f64::from(cell.connections()) * CONNECT;
+            Some(base + warm_up + measure + connecting)
         };
-        Duration::from_secs_f64(drain)
-    }
-
-    /// The estimated time of a sample.
-    pub fn sample_time(&self, step: PlannedSample) -> Duration {
-        let Some((cell, arm)) = self.cells.get(step.cell).zip(self.arms.get(step.arm)) else {
-            return Duration::ZERO;
-        };
-        let (warm_up, measure) = self.times_of(cell, arm);
-        let steps = &cell.1.memory_steps;
-        let connections = steps.iter().sum::<u32>() + cell.1.connections();
-        let connecting = Duration::from_secs_f64(START_AND_STOP + f64::from(connections) * CONNECT);
-        let start = Duration::from_secs_f64(START_AND_STOP / 2.0);
-        let step = start + self.memory_warm_up(cell.0) + MEMORY_STEP;
-        warm_up + measure + connecting + step * u32::try_from(steps.len()).unwrap_or(0)
-    }
-
-    /// The estimated time of the run.
-    pub fn total_time(&self) -> Duration {
-        let samples = self.order().into_iter();
-        let rounds: Duration = samples.map(|step| self.sample_time(step)).sum();
-        rounds + self.capacity_time() * u32::try_from(self.capacity_arms().len()).unwrap_or(0)
-    }
-
-    /// The estimated time to measure the capacity of one server.
-    pub fn capacity_time(&self) -> Duration {
-        Duration::from_secs_f64(self.times.0 + self.times.1 + START_AND_STOP)
+        steps.filter_map(time_of).sum()
     }
 
     fn exclusions(&self) -> Vec<String> {
         let mut notes: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for arm in &self.arms {
-            for (workload, cell) in &self.cells {
-                if let Some(reason) = exclusion(workload, cell, arm) {
+            for cell in &self.cells {
+                if let Some(reason) = exclusion(cell, arm) {
                     let note = format!("{} takes no part where {reason}", arm.arm.name);
                     notes.entry(note).or_default().push(&cell.name);
                 }
@@ -229,24 +178,24 @@ impl Plan {
 }
 
 /// Why an arm is excluded from a cell. `None` if it takes part.
-fn exclusion(workload: &Workload, cell: &CellSpec, arm: &ArmSpec) -> Option<&'static str> {
-    if workload.models_only && arm.model.is_none() {
+fn exclusion(cell: &CellSpec, arm: &ArmSpec) -> Option<&'static str> {
+    if cell.workload.models_only && arm.model.is_none() {
         return Some("an option of our models is needed");
     }
-    if arm.single_connection && !cell.single_connection {
+    if arm.is_default && arm.model == Some("sequential") && !cell.allows_sequential() {
         return Some("more than one connection at a time is needed");
     }
     let too_many = cell.connections() > arm.max_connections;
     too_many.then_some("a small machine cannot hold the connections")
 }
 
-fn cells(asked: &RunOptions, preset: Preset) -> Result<Vec<(&'static Workload, CellSpec)>, String> {
+fn cells(asked: &RunOptions, preset: Preset) -> Result<Vec<CellSpec>, String> {
     let names: Vec<&str> = asked.workloads.iter().map(String::as_str).collect();
-    let known: Vec<&str> = WORKLOADS.iter().map(|one| one.name).collect();
-    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
+    if let Some(unknown) = names.iter().find(|name| workloads::named(name).is_none()) {
+        let known: Vec<&str> = WORKLOADS.iter().map(|one| one.name).collect();
+        let known = known.join(", ");
         return Err(format!(
-            "there is no workload `{unknown}`; there are {}",
-            known.join(", ")
+            "there is no workload `{unknown}`; there are {known}"
         ));
     }
     let for_url = [
@@ -267,32 +216,24 @@ fn cells(asked: &RunOptions, preset: Preset) -> Result<Vec<(&'static Workload, C
         preset,
         connections: asked.conns.clone(),
     };
-    let chosen = WORKLOADS
-        .iter()
-        .filter(|workload| names.contains(&workload.name));
-    let cells = chosen.flat_map(|workload| {
-        let cells = (workload.cell_specs)(&selection).into_iter();
-        cells.map(move |cell| (workload, cell))
-    });
-    Ok(cells.collect())
+    Ok(workloads::cells(&names, &selection))
 }
 
 /// The arms of a run: the reference first, then its control.
 fn arms(asked: &RunOptions) -> Result<Vec<ArmSpec>, String> {
-    let usual = MODELS.iter().filter(|(_, is_usual, _)| *is_usual);
-    let named: Vec<&str> = match asked.models.is_empty() {
-        true => usual.map(|(name, ..)| *name).collect(),
-        false => asked.models.iter().map(String::as_str).collect(),
-    };
-    let mut arms: Vec<ArmSpec> = Vec::new();
-    for name in named {
-        let arm = model(name, asked.models.is_empty());
-        if !arms.contains(&arm) {
-            arms.push(arm);
-        }
+    let mut names: Vec<&str> = asked.models.iter().map(String::as_str).collect();
+    if names.is_empty() {
+        let usual = MODELS.iter().filter(|(_, is_usual, _)| *is_usual);
+        names.extend(usual.map(|(name, ..)| *name));
     }
-    if let Some(at) = arms.iter().position(|one| one.arm.name == REFERENCE) {
-        arms.swap(0, at);
+    if let Some(at) = names.iter().position(|name| *name == REFERENCE) {
+        names.swap(0, at);
+    }
+    let mut arms: Vec<ArmSpec> = Vec::new();
+    for name in names {
+        if arms.iter().all(|one| one.arm.name != name) {
+            arms.extend(model(name, asked.models.is_empty()));
+        }
     }
     if let Some(mut control) = arms.first().cloned() {
         control.arm.name.push('\'');
@@ -317,21 +258,19 @@ pub fn model_names() -> Vec<&'static str> {
     MODELS.iter().map(|(name, ..)| *name).collect()
 }
 
-fn model(name: &str, is_usual: bool) -> ArmSpec {
-    let mut models = MODELS.iter();
-    let known = models.find(|(known, ..)| *known == name);
-    let command = ["oneloop", "-q", "-p", "{port}", "--model", name, "{root}"];
-    ArmSpec {
+fn model(name: &str, is_default: bool) -> Option<ArmSpec> {
+    let (model, _, max_connections) = *MODELS.iter().find(|(known, ..)| *known == name)?;
+    let command = "oneloop -q -b 127.0.0.1 -p {port} {root} --model".split(' ');
+    Some(ArmSpec {
         arm: Arm {
             name: name.to_owned(),
             kind: ArmKind::Model,
-            command: command.map(str::to_owned).to_vec(),
+            command: command.chain([name]).map(str::to_owned).collect(),
         },
-        model: Some(name.to_owned()),
-        is_optional: is_usual && name != REFERENCE,
-        single_connection: is_usual && name == "sequential",
-        max_connections: known.map_or(u32::MAX, |(.., most)| *most),
-    }
+        model: Some(model),
+        is_default,
+        max_connections,
+    })
 }
 
 /// A server of the user: `nginx=nginx -p {root} ...`, or the command without a name. A shell splits
@@ -359,8 +298,7 @@ fn command(text: &str) -> Result<ArmSpec, String> {
             command: command.to_vec(),
         },
         model: None,
-        is_optional: false,
-        single_connection: false,
+        is_default: false,
         max_connections: u32::MAX,
     })
 }
@@ -476,7 +414,7 @@ mod tests {
 
     #[test]
     fn a_preset_takes_about_as_long_as_it_says() {
-        let minutes = |args: &[&str]| plan(args).total_time().as_secs_f64() / 60.0;
+        let minutes = |args: &[&str]| plan(args).total_time() / 60.0;
         let found = [&["--quick"][..], &[], &["--full"]].map(minutes);
         let [quick, standard, full] = found;
         assert!((1.6..2.4).contains(&quick), "{found:?}");

@@ -1,6 +1,6 @@
 //! System calls that not every platform has, and facts about the build. Where a call is missing the
 //! result says so, and the benchmark continues without it. The only `unsafe` of the benchmark is
-//! here: no safe library reads the CPU clock of another process, or calls prctl(2) after fork(2).
+//! here: no safe library reads the CPU clock of another process, or calls anything after fork(2).
 
 /// Whether every address of 127.0.0.0/8 is a loopback address; elsewhere only 127.0.0.1 is.
 pub const MANY_LOOPBACKS: bool = cfg!(target_os = "linux");
@@ -13,7 +13,7 @@ pub const SHORT_READ_MEANS_EMPTY: bool = !cfg!(mio_unsupported_force_poll_poll);
 /// Whether this program was built without optimization, so that its timings are meaningless.
 pub const UNOPTIMIZED: bool = cfg!(debug_assertions);
 
-pub use system::{cpu_time, cpus, end_with_this_thread, pin_to};
+pub use system::{cpu_time, cpus, pin_to, prepare};
 
 #[cfg(target_os = "linux")]
 mod system {
@@ -65,12 +65,15 @@ mod system {
         Some(seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).ok()?)
     }
 
-    /// Lets the process of a command get SIGTERM when the thread that starts it ends, even by
-    /// SIGKILL (PR_SET_PDEATHSIG of prctl(2)).
+    /// Prepares the process of a command: it gets SIGTERM when the thread that starts it ends, even
+    /// by SIGKILL (PR_SET_PDEATHSIG of prctl(2)); with a CPU, it is pinned to it.
     #[allow(unsafe_code)]
-    pub fn end_with_this_thread(command: &mut Command) {
-        let prepare = || Ok(set_parent_process_death_signal(Some(Signal::TERM))?);
-        // SAFETY: between fork and exec it makes one system call, and allocates nothing.
+    pub fn prepare(command: &mut Command, cpu: Option<usize>) {
+        let prepare = move || {
+            set_parent_process_death_signal(Some(Signal::TERM))?;
+            cpu.map_or(Ok(()), |cpu| pin_to(&[cpu]))
+        };
+        // SAFETY: between fork and exec it makes two system calls, and allocates nothing.
         unsafe { command.pre_exec(prepare) };
     }
 }
@@ -92,7 +95,7 @@ mod system {
         None
     }
 
-    pub fn end_with_this_thread(_: &mut Command) {}
+    pub fn prepare(_: &mut Command, _: Option<usize>) {}
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ pub struct Group {
     pub connections: u32,
     /// What each connection does.
     pub behavior: Behavior,
-    /// The page to request, unless the behavior requests nothing.
+    /// The page to request; `None` for a behavior that requests nothing.
     pub page: Option<Page>,
 }
 
@@ -283,13 +283,6 @@ pub enum Fault {
     Unsolicited,
 }
 
-impl Fault {
-    /// The name in `run.json`.
-    pub fn name(self) -> String {
-        format!("{self:?}").to_lowercase()
-    }
-}
-
 /// FNV-1a, 64 bits, of a body.
 pub fn body_hash(body: &[u8]) -> u64 {
     body.iter()
@@ -316,8 +309,6 @@ pub struct Run {
     pub program: String,
     /// The command line.
     pub command: Vec<String>,
-    /// The preset.
-    pub preset: Preset,
     /// The start, in seconds since 1970-01-01 UTC.
     pub started: u64,
     /// The duration in seconds.
@@ -359,19 +350,6 @@ impl Run {
         let samples = self.samples.iter();
         samples.filter(|sample| sample.pass == Pass::Measured)
     }
-}
-
-/// The size of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Preset {
-    /// About two minutes, without verdicts.
-    Quick,
-    /// The default.
-    #[default]
-    Standard,
-    /// All workloads, about 70 minutes.
-    Full,
 }
 
 /// Facts about the machine and its system, and warnings.
@@ -436,19 +414,15 @@ pub struct Sample {
     pub pass: Pass,
     /// The start of the measurement, in seconds since the start of the run.
     pub at: f64,
-    /// By the names in src/bench/metrics.rs, with the name of a second group (`canary.p99`), or a
-    /// number of silent connections (`at_500.memory`), before it.
+    /// By the names in src/bench/metrics.rs, with the name of a second group before it:
+    /// `canary.p99`.
     pub metrics: BTreeMap<String, f64>,
     /// Histograms (ns, V2-deflate, base64), by name: `response`, `canary.response`.
     pub histograms: BTreeMap<String, String>,
-    /// Errors by group and kind: `main.reset`.
-    pub errors: BTreeMap<String, u64>,
-    /// What limits the result: `server processor 100 %`.
+    /// What limits the result: `the CPU of the server`.
     pub limiter: String,
     /// Why the sample is invalid, as sentences; empty for a valid sample.
     pub invalid: Vec<String>,
-    /// Notes, as sentences.
-    pub notes: Vec<String>,
 }
 
 /// The purpose of a sample.

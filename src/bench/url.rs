@@ -1,8 +1,8 @@
 //! `oneloop bench URL`: one server that is already running, under the load of the generator.
 
 use super::client;
+use super::metrics::{self, Metrics};
 use super::output::{thousands, value};
-use super::runner::derive::{self, Metrics};
 use super::runner::judge::in_words;
 use super::runner::{USAGE, raise_descriptors, say};
 use super::stats::{count, float, mean, variance};
@@ -270,7 +270,7 @@ impl<'o> Summary<'o> {
         let mut summary = Self {
             stats,
             seconds: float(outcome.measured) / 1e9,
-            metrics: derive::metrics(load, outcome, 1),
+            metrics: metrics::of_outcome(load, outcome, 1),
             made: all.min(asked),
             reconnects: all.saturating_sub(asked),
             halves: halves(stats),

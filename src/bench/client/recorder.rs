@@ -255,7 +255,7 @@ fn fault_of(response: Response, page: &Page) -> Option<Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::runner::derive::tests::{CLOSED, OPEN, load};
+    use crate::bench::metrics::tests::{OPEN, load};
     use crate::bench::stats::decode;
 
     const MS: u64 = 1_000_000;
@@ -300,21 +300,21 @@ mod tests {
     /// Its time includes a pause of the clock, so it would be too short.
     #[test]
     fn a_request_that_was_sent_before_the_window_of_a_closed_loop_has_no_time() {
-        let stats = after(CLOSED, &[(999, 1047), (1000, 1047)], &[]);
+        let stats = after(Behavior::Closed, &[(999, 1047), (1000, 1047)], &[]);
         assert_eq!((stats.responses, times(&stats)), (2, (1, 47)));
     }
 
     /// A connection that never gets a response has the longest time of all.
     #[test]
     fn a_request_that_is_still_outstanding_in_a_closed_loop_has_the_time_that_it_has_waited() {
-        let stats = after(CLOSED, &[], &[900, 1310]);
+        let stats = after(Behavior::Closed, &[], &[900, 1310]);
         assert_eq!(times(&stats), (1, 600));
     }
 
     #[test]
     fn the_time_series_has_a_bucket_for_each_tenth_of_a_second() {
         let responses = [(1000, 1001), (1000, 1009), (1000, 1005), (1210, 1290)];
-        let stats = after(CLOSED, &responses, &[]);
+        let stats = after(Behavior::Closed, &responses, &[]);
         let bucket = |(responses, longest)| Bucket {
             responses,
             longest: longest * MS,

@@ -2,10 +2,9 @@
 //! capacities from which rates follow, and takes the samples of all rounds.
 //!
 //! - `process`: starts and stops servers, and runs the load generator
-//! - `sample`: takes one sample; `derive`: computes its metrics; `judge`: whether it is valid
+//! - `sample`: takes one sample; `judge`: whether it is valid
 //! - `environment`: facts about the machine, and warnings
 
-pub mod derive;
 mod environment;
 pub mod judge;
 pub mod process;
@@ -13,23 +12,22 @@ mod sample;
 
 use super::output::{self, Form, report};
 use super::plan::{Plan, PlannedSample};
-use super::stats::PAIRS;
-use super::types::{ArmKind, Cell, Environment, Page, Pass, Run, SCHEMA, Sample};
-use super::workloads::{self, CellSpec, probe};
+use super::stats::{PAIRS, float};
+use super::types::{Behavior, Cell, Pass, REFERENCE, Run, SCHEMA, Sample};
+use super::workloads::{self, CellSpec};
 use super::{RunOptions, platform, print_to_stdout};
 use crate::clock::Now;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sample::SampleSpec;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::error::Error;
+use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The exit code of an invalid command line.
 pub const USAGE: u8 = 2;
@@ -40,7 +38,9 @@ const RUN: &str = "run.json";
 /// Writing the file of a run takes at most one part in this many of the time.
 const WRITING_SHARE: u32 = 50;
 /// Attempts at a valid measurement of a capacity.
-const PROBES: u32 = 3;
+const PROBES: usize = 3;
+/// The connections with which it is measured.
+const PROBE_CONNECTIONS: u32 = 64;
 /// Seconds between two lines of progress without a terminal.
 const LINE_INTERVAL: f64 = 15.0;
 
@@ -49,13 +49,13 @@ const LINE_INTERVAL: f64 = 15.0;
 #[derive(Debug)]
 pub struct RunContext {
     /// This program, which is both server and generator.
-    pub program: PathBuf,
+    pub program: String,
     /// The CPUs of server and generator, if each is pinned to one.
     pub cpus: Option<Cpus>,
     /// The number of CPUs that this process may use.
     pub cpu_count: usize,
     /// For all random numbers except the order of the samples.
-    pub random: fastrand::Rng,
+    random: fastrand::Rng,
     folder: PathBuf,
     started: Instant,
     interrupted: Arc<AtomicBool>,
@@ -79,39 +79,16 @@ pub enum RunError {
     Interrupted,
 }
 
-impl From<String> for RunError {
-    fn from(reason: String) -> Self {
-        Self::Failed(reason)
-    }
-}
-
-/// A path in the folder of the run. The file is removed when this is dropped.
-#[derive(Debug)]
-pub struct ScratchFile(PathBuf);
-
-impl Deref for ScratchFile {
-    type Target = Path;
-
-    fn deref(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for ScratchFile {
-    fn drop(&mut self) {
-        // It may not exist; the folder is removed in the end.
-        let _ = std::fs::remove_file(&self.0);
+impl<T: Into<String>> From<T> for RunError {
+    fn from(reason: T) -> Self {
+        Self::Failed(reason.into())
     }
 }
 
 impl RunContext {
-    /// Writes the files of `pages` into a new folder; with `pinned`, pins this process to the CPU
-    /// of the generator, if there are at least two CPUs.
-    pub fn new<'a>(
-        seed: u64,
-        pinned: bool,
-        pages: impl Iterator<Item = &'a Page>,
-    ) -> Result<Self, String> {
+    /// Writes the files to serve into a new folder, and pins this process to the CPU of the
+    /// generator, if there are at least two CPUs.
+    pub fn new(seed: u64) -> Result<Self, String> {
         let program = std::env::current_exe()
             .map_err(|error| format!("cannot find the path of this program: {error}"))?;
         let interrupted = Arc::new(AtomicBool::new(false));
@@ -119,49 +96,65 @@ impl RunContext {
             signal_hook::flag::register(signal, interrupted.clone())
                 .map_err(|error| format!("cannot install a signal handler: {error}"))?;
         }
-        let mut context = Self {
-            program,
-            cpus: None,
-            // Before this process is pinned to one.
-            cpu_count: std::thread::available_parallelism().map_or(1, usize::from),
+        // Before this process is pinned to one.
+        let cpu_count = std::thread::available_parallelism().map_or(1, usize::from);
+        let cpus = choose(&platform::cpus(None));
+        let name = format!("oneloop-bench-{:016x}", fastrand::u64(..));
+        let context = Self {
+            program: program.display().to_string(),
+            cpus: cpus.filter(|cpus| platform::pin_to(&[cpus.generator]).is_ok()),
+            cpu_count,
             random: fastrand::Rng::with_seed(seed),
-            folder: std::env::temp_dir(),
+            folder: std::env::temp_dir().join(name),
             started: Now::read().instant,
             interrupted,
             serial: std::cell::Cell::new(0),
         };
-        let created = create_folder(&context.folder);
-        context.folder = created.map_err(|error| {
-            let parent = context.folder.display();
-            format!("cannot create a folder in {parent}: {error} (set TMPDIR to use another place)")
-        })?;
-        let root = context.root();
-        let written = std::fs::create_dir(&root).and_then(|()| workloads::write(&root, pages));
-        written.map_err(|error| format!("cannot write {}: {error}", root.display()))?;
-        let cpus = pinned.then(|| choose(&platform::cpus(None))).flatten();
-        context.cpus = cpus.filter(|cpus| platform::pin_to(&[cpus.generator]).is_ok());
+        let created = fs::create_dir(&context.folder);
+        created
+            .and_then(|()| workloads::write(&context.root()))
+            .map_err(|error| {
+                let folder = context.folder.display();
+                format!("cannot write into {folder}: {error} (set TMPDIR to use another place)")
+            })?;
         Ok(context)
     }
 
     /// Number of CPUs on which server and generator run.
-    pub fn used_cpus(&self) -> usize {
+    fn used_cpus(&self) -> usize {
         self.cpus.map_or(self.cpu_count, |_| 2)
     }
 
     /// The directory to serve.
-    pub fn root(&self) -> PathBuf {
+    fn root(&self) -> PathBuf {
         self.folder.join("root")
     }
 
     /// A new path in the folder of the run.
-    pub fn file(&self, extension: &str) -> ScratchFile {
+    fn file(&self) -> PathBuf {
         self.serial.set(self.serial.get().wrapping_add(1));
-        let name = format!("{}.{extension}", self.serial.get());
-        ScratchFile(self.folder.join(name))
+        self.folder.join(self.serial.get().to_string())
+    }
+
+    /// A new file without a name, to read it, and for a process to write to it.
+    fn scratch(&self) -> Result<(File, Stdio), String> {
+        let path = self.file();
+        let created = || {
+            let mut options = File::options();
+            let file = options
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .open(&path)?;
+            fs::remove_file(&path)?;
+            let writer = file.try_clone()?;
+            Ok((file, Stdio::from(writer)))
+        };
+        created().map_err(|error: io::Error| format!("cannot create {}: {error}", path.display()))
     }
 
     /// Seconds since the run started.
-    pub fn seconds(&self) -> f64 {
+    fn seconds(&self) -> f64 {
         let since = Now::read().instant.saturating_duration_since(self.started);
         since.as_secs_f64()
     }
@@ -171,31 +164,13 @@ impl RunContext {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    /// Sleeps, unless the user has interrupted the run.
-    pub fn sleep(&self, time: Duration) -> Result<(), RunError> {
-        if self.is_interrupted() {
-            return Err(RunError::Interrupted);
-        }
-        std::thread::sleep(time);
-        Ok(())
-    }
-
-    /// A free port, outside of the range of ephemeral ports: a client that connects to such a port
-    /// before the server listens may connect to itself (a simultaneous open, RFC 9293, section
-    /// 3.5).
-    pub fn free_port(&mut self) -> Result<u16, String> {
-        let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
-        let first = range
-            .ok()
-            .and_then(|text| text.split_whitespace().next()?.parse().ok());
-        let end = first.unwrap_or(32_768_u16).max(10_100);
-        for _ in 0..200 {
-            let port = self.random.u16(10_000..end);
-            if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-                return Ok(port);
-            }
-        }
-        Err(format!("no free port on 127.0.0.1 from 10000 to {end}"))
+    /// A free port, below the usual ephemeral ports: a client that connects to such a port before
+    /// the server listens may connect to itself (a simultaneous open, RFC 9293, section 3.5).
+    fn free_port(&mut self) -> Result<u16, String> {
+        let mut ports = std::iter::repeat_with(|| self.random.u16(10_000..32_768)).take(200);
+        let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+        let free = ports.find(is_free);
+        free.ok_or("no free port on 127.0.0.1 from 10000 to 32767".to_owned())
     }
 
     /// A loopback address that was not used recently, so that a sample does not use ports that the
@@ -211,7 +186,7 @@ impl RunContext {
 impl Drop for RunContext {
     fn drop(&mut self) {
         // If this fails, the folder stays in the directory for temporary files.
-        let _ = std::fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -221,20 +196,6 @@ fn choose(cpus: &[usize]) -> Option<Cpus> {
     match *cpus {
         [generator, .., server] => Some(Cpus { server, generator }),
         _ => None,
-    }
-}
-
-/// Creates a new folder (mkdir(2) fails if it exists).
-fn create_folder(parent: &Path) -> io::Result<PathBuf> {
-    let mut number = std::process::id();
-    loop {
-        let folder = parent.join(format!("oneloop-bench-{number}"));
-        match std::fs::create_dir(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                number = number.wrapping_add(100_003);
-            }
-            created => return created.map(|()| folder),
-        }
     }
 }
 
@@ -248,91 +209,22 @@ pub fn run(asked: &RunOptions) -> Result<ExitCode, Box<dyn Error>> {
         }
     };
     let descriptors = raise_descriptors();
-    let groups = plan.cells.iter().flat_map(|(_, cell)| &cell.groups);
-    let probe = workloads::small();
-    let pages = groups.flat_map(|group| &group.page).chain([&probe]);
-    let context = RunContext::new(plan.seed, true, pages)?;
-    let environment = environment::inspect(&context, descriptors);
-    announce(&plan, &environment);
+    let context = RunContext::new(plan.seed)?;
     let mut runner = Runner::new(plan, context);
-    match runner.preflight() {
+    runner.run.environment = environment::inspect(&runner.context, descriptors);
+    runner.announce();
+    match runner.preflight(REFERENCE) {
         Ok(()) => {}
         Err(RunError::Failed(reason)) => return Err(reason.into()),
         Err(RunError::Interrupted) => return Ok(ExitCode::from(INTERRUPTED)),
     }
     let started = Now::read().wall;
+    let since = started.duration_since(UNIX_EPOCH);
+    runner.run.started = since.map_or(0, |since| since.as_secs());
     let folder = create_output(asked.output.as_deref(), started)?;
-    runner.run.environment = environment;
-    runner.run.started = started
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
     let ended = runner.take_all(&folder);
-    let whole = runner.plan.order().len();
     runner.show("");
-    runner.run.seconds = runner.context.seconds();
-    conclude(runner.run, ended, whole, &folder)
-}
-
-/// Writes the run, prints its table, and decides the exit code.
-fn conclude(
-    mut run: Run,
-    ended: Result<(), RunError>,
-    whole: usize,
-    folder: &Path,
-) -> Result<ExitCode, Box<dyn Error>> {
-    let measured = || run.samples.iter().filter(|one| one.pass == Pass::Measured);
-    let taken = measured().count();
-    let is_interrupted = ended == Err(RunError::Interrupted);
-    match ended {
-        Ok(()) if !measured().any(|one| one.invalid.is_empty()) => {
-            run.problems
-                .push("no sample is valid; the reasons are in the file".to_owned());
-        }
-        Ok(()) => {}
-        Err(RunError::Interrupted) => {
-            let problem = format!("the run was interrupted after {taken} of {whole} samples");
-            run.problems.push(problem);
-        }
-        Err(RunError::Failed(reason)) => run.problems.push(reason),
-    }
-    write_run(folder, &run)?;
-    let page = folder.join(report::REPORT);
-    std::fs::write(&page, report::html(&run))
-        .map_err(|error| format!("cannot write {}: {error}", page.display()))?;
-    print_to_stdout(&output::show(&run, Form::stdout()), true)?;
-    say(&format!(
-        "{} samples in {:.0} seconds: {}; report for a browser: {}",
-        run.samples.len(),
-        run.seconds,
-        folder.join(RUN).display(),
-        page.display()
-    ));
-    Ok(match is_interrupted {
-        true => ExitCode::from(INTERRUPTED),
-        false if run.problems.is_empty() => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
-}
-
-/// Prints the plan and the warnings.
-fn announce(plan: &Plan, environment: &Environment) {
-    for warning in &environment.warnings {
-        say(&format!("warning: {warning}"));
-    }
-    for note in &plan.notes {
-        say(&format!("note: {note}"));
-    }
-    say(&format!(
-        "{} cells x {} servers x {} rounds, about {:.1} minutes; seed {}",
-        plan.cells.len(),
-        plan.arms.len(),
-        plan.rounds,
-        plan.total_time().as_secs_f64() / 60.0,
-        plan.seed
-    ));
-    if (plan.rounds as usize) < PAIRS {
-        say("with fewer than 6 rounds the results are indicative: there are no verdicts");
-    }
+    runner.conclude(ended, &folder)
 }
 
 /// Writes a line to standard error. That it is closed is not an error of the run.
@@ -361,7 +253,7 @@ fn create_output(named: Option<&Path>, now: SystemTime) -> Result<PathBuf, Strin
     let date = date.get(5..25).unwrap_or_default().replace([' ', ':'], "-");
     let unnamed = PathBuf::from(format!("oneloop-bench-{date}"));
     let path = named.unwrap_or(&unnamed);
-    std::fs::create_dir_all(path)
+    fs::create_dir_all(path)
         .map_err(|error| format!("cannot create {}: {error} (use --output)", path.display()))?;
     match path.join(RUN).exists() {
         true => Err(format!(
@@ -372,30 +264,14 @@ fn create_output(named: Option<&Path>, now: SystemTime) -> Result<PathBuf, Strin
     }
 }
 
-/// Replaces the file of a run; there is a complete file at any time.
-fn write_run(folder: &Path, run: &Run) -> Result<(), String> {
-    let path = folder.join(RUN);
-    let new = folder.join("run.json.new");
-    let written = || -> io::Result<()> {
-        let mut file = io::BufWriter::new(std::fs::File::create(&new)?);
-        serde_json::to_writer(&mut file, run)?;
-        file.write_all(b"\n")?;
-        file.into_inner().map_err(|error| error.into_error())?;
-        std::fs::rename(&new, &path)
-    };
-    written().map_err(|error| format!("cannot write {}: {error}", path.display()))
-}
-
 /// A run in progress.
 #[derive(Debug)]
 struct Runner {
     plan: Plan,
     context: RunContext,
     run: Run,
-    /// The capacities of the arms, requests per second.
-    capacities: Vec<f64>,
-    /// The estimate of the whole run, and of what is done.
-    progress: (Duration, Duration),
+    /// The number of samples of the plan.
+    total: u64,
     last_line: f64,
 }
 
@@ -403,27 +279,23 @@ impl Runner {
     /// A run that has not started.
     fn new(plan: Plan, context: RunContext) -> Self {
         let pinned = context.cpus.is_some();
-        let place = if pinned {
-            "on one processor"
-        } else {
-            "on all processors"
+        let place = match pinned {
+            true => "on one processor",
+            false => "on all processors",
         };
-        let cells = plan.cells.iter().map(|(workload, cell)| Cell {
+        let cells = plan.cells.iter().map(|cell| Cell {
             name: cell.name.clone(),
-            workload: workload.name.to_owned(),
+            workload: cell.workload.name.to_owned(),
             description: format!("{}, server {place}", cell.description),
             pinned,
             primary_metric: cell.primary_metric.to_owned(),
         });
+        // Without the path of the program, which is private.
+        let command = ["oneloop".to_owned()].into_iter();
         let run = Run {
             schema: SCHEMA,
             program: format!("oneloop {}", env!("CARGO_PKG_VERSION")),
-            // Without the path of the program, which is private.
-            command: ["oneloop".to_owned()]
-                .into_iter()
-                .chain(std::env::args().skip(1))
-                .collect(),
-            preset: plan.preset,
+            command: command.chain(std::env::args().skip(1)).collect(),
             seed: plan.seed,
             arms: plan.arms.iter().map(|one| one.arm.clone()).collect(),
             cells: cells.collect(),
@@ -431,8 +303,7 @@ impl Runner {
             ..Run::default()
         };
         Self {
-            progress: (plan.total_time(), Duration::ZERO),
-            capacities: Vec::new(),
+            total: 0,
             last_line: -LINE_INTERVAL,
             plan,
             context,
@@ -440,48 +311,68 @@ impl Runner {
         }
     }
 
+    /// Prints the plan and the warnings.
+    fn announce(&self) {
+        for warning in &self.run.environment.warnings {
+            say(&format!("warning: {warning}"));
+        }
+        for note in &self.run.notes {
+            say(&format!("note: {note}"));
+        }
+        say(&format!(
+            "{} cells x {} servers x {} rounds, about {:.1} minutes; seed {}",
+            self.plan.cells.len(),
+            self.plan.arms.len(),
+            self.plan.rounds,
+            self.plan.total_time() / 60.0,
+            self.plan.seed
+        ));
+        if (self.plan.rounds as usize) < PAIRS {
+            say("with fewer than 6 rounds the results are indicative: there are no verdicts");
+        }
+    }
+
     /// Starts each server once and asks it for the small page, so that a mistake in a command is
-    /// reported at once.
-    fn preflight(&mut self) -> Result<(), RunError> {
-        let mut arm = 0;
-        while let Some(one) = self.plan.arms.get(arm).cloned() {
-            let is_control = one.arm.kind == ArmKind::Control;
-            let spec = self.probe(0, arm).filter(|_| !is_control);
-            match spec.map_or(Ok(()), |spec| sample::check(&mut self.context, spec)) {
-                Err(RunError::Failed(reason)) if one.is_optional => {
+    /// reported at once. Goes on without a model that was not named.
+    fn preflight(&mut self, first: usize) -> Result<(), RunError> {
+        let mut arm = first;
+        while let (Some(one), Some(cell)) = (self.plan.arms.get(arm), self.plan.cells.first()) {
+            match sample::check(&mut self.context, one, cell) {
+                Err(RunError::Failed(reason)) if one.is_default && arm != REFERENCE => {
                     self.leave_out(arm, &reason);
-                    continue;
                 }
                 Err(RunError::Failed(reason)) => {
                     return Err(RunError::Failed(format!("{}: {reason}", one.arm.name)));
                 }
-                checked => checked?,
+                checked => {
+                    checked?;
+                    // The control is the same program.
+                    arm += if arm == REFERENCE { 2 } else { 1 };
+                }
             }
-            arm += 1;
         }
         Ok(())
     }
 
-    /// Goes on without an arm.
     fn leave_out(&mut self, arm: usize, reason: &str) {
-        let left_out = self.plan.arms.remove(arm).arm;
-        self.run.arms.remove(arm);
-        let note = format!("{} is left out: {reason}", left_out.name);
+        self.plan.arms.remove(arm);
+        let name = self.run.arms.remove(arm).name;
+        let note = format!("{name} is left out: {reason}");
         say(&format!("note: {note}"));
         self.run.notes.push(note);
-        self.progress.0 = self.plan.total_time();
     }
 
     /// Takes all samples, and writes the run after rounds, but not so often that it takes long.
     fn take_all(&mut self, folder: &Path) -> Result<(), RunError> {
+        let order = self.plan.order();
+        self.total = order.len() as u64;
         self.measure_capacities()?;
         let mut round = 0;
         let mut next_write = Now::read().instant;
-        for step in self.plan.order() {
+        for step in order {
             let now = Now::read().instant;
             if step.round != round && now >= next_write {
-                self.run.seconds = self.context.seconds();
-                write_run(folder, &self.run)?;
+                self.write(folder)?;
                 let end = Now::read().instant;
                 next_write = end + (end - now) * WRITING_SHARE;
             }
@@ -492,41 +383,51 @@ impl Runner {
     }
 
     fn step(&mut self, step: PlannedSample) -> Result<(), RunError> {
-        let PlannedSample { round, cell, arm } = step;
-        let what = self.title(cell, arm);
-        let rounds = self.plan.rounds;
-        self.show(&format!("round {} of {rounds}: {what}", round + 1));
-        let Some(spec) = self.spec(cell, arm) else {
+        let Some(cell) = self.plan.cells.get(step.cell).cloned() else {
             return Ok(());
         };
-        let mut sample = Sample::default();
-        if spec.cell_spec.share_of_slowest.is_some() && spec.slowest <= 0.0 {
+        let (mut sample, mut miscounts) = (Sample::default(), Vec::new());
+        if cell.share_of_slowest.is_some() && self.slowest().is_none() {
             let reason = "the capacity of the servers, which decides the rate, was not measured";
             sample.invalid.push(reason.to_owned());
         } else {
-            let miscounts;
-            (sample, miscounts) = sample::take(&mut self.context, &spec)?;
-            let problem = |miscount| format!("{what}, round {}: {miscount}", round + 1);
-            self.run.problems.extend(miscounts.into_iter().map(problem));
+            let what = format!("round {} of {}", step.round + 1, self.plan.rounds);
+            (sample, miscounts) = self.take(&what, &cell, step.arm)?;
         }
-        (sample.arm, sample.cell, sample.round) = (arm, cell, round);
+        let place = format!(
+            "{}: {}, round {}",
+            cell.name,
+            self.run.name(step.arm),
+            step.round + 1
+        );
+        let problems = miscounts
+            .iter()
+            .map(|miscount| format!("{place}: {miscount}"));
+        self.run.problems.extend(problems);
+        (sample.arm, sample.cell, sample.round) = (step.arm, step.cell, step.round);
         self.run.samples.push(sample);
-        self.progress.1 += self.plan.sample_time(step);
         Ok(())
     }
 
-    fn title(&self, cell: usize, arm: usize) -> String {
-        let cell = self.plan.cells.get(cell).map_or("", |(_, cell)| &cell.name);
-        let arm = self.plan.arms.get(arm).map_or("", |arm| &arm.arm.name);
-        format!("{cell}: {arm}")
+    /// Takes a sample of an arm, and returns it with its miscounts.
+    fn take(
+        &mut self,
+        what: &str,
+        cell: &CellSpec,
+        arm: usize,
+    ) -> Result<(Sample, Vec<String>), RunError> {
+        self.show(&format!("{what}: {}: {}", cell.name, self.run.name(arm)));
+        let arm = self.plan.arms.get(arm).ok_or("there is no such arm")?;
+        let times = self.plan.times_of(cell, arm);
+        sample::take(&mut self.context, arm, cell, times)
     }
 
     /// Shows the current step on standard error: in place on a terminal, otherwise now and then.
     fn show(&mut self, what: &str) {
-        let (total, done) = (self.progress.0.as_secs_f64(), self.progress.1.as_secs_f64());
-        let percent = 100.0 * done / total.max(1e-3);
+        let done = float(self.run.measured().count() as u64) / float(self.total.max(1));
+        let percent = 100.0 * done;
         if io::stderr().is_terminal() {
-            let left = (total - done).max(0.0) / 60.0;
+            let left = (1.0 - done) * self.plan.total_time() / 60.0;
             let line = format!("{percent:3.0} %  {left:.1} min left  {what:.60}");
             let line = if what.is_empty() { "" } else { &line };
             let _ = write!(io::stderr(), "\r\x1b[K{line}");
@@ -536,98 +437,108 @@ impl Runner {
         }
     }
 
-    fn spec(&self, cell: usize, arm: usize) -> Option<SampleSpec> {
-        let place = self.plan.cells.get(cell)?;
-        let arm_spec = self.plan.arms.get(arm)?;
-        let (warm_up, measure) = self.plan.times_of(place, arm_spec);
-        let (workload, cell_spec) = place;
-        Some(SampleSpec {
-            arm_spec: arm_spec.clone(),
-            workload,
-            cell_spec: cell_spec.clone(),
-            warm_up,
-            measure,
-            drain: self.plan.drain_time(workload),
-            step_warm_up: self.plan.memory_warm_up(workload),
-            slowest: self.slowest(),
-        })
-    }
-
-    /// The sample that measures the capacity of an arm.
-    fn probe(&self, cell: usize, arm: usize) -> Option<SampleSpec> {
-        let spec = self.spec(cell, arm)?;
-        let cell_spec = CellSpec {
-            groups: vec![probe()],
-            share_of_slowest: None,
-            memory_steps: Vec::new(),
-            ..spec.cell_spec
-        };
-        let measure = Duration::from_secs_f64(self.plan.times.1);
-        Some(SampleSpec {
-            cell_spec,
-            measure,
-            ..spec
-        })
-    }
-
-    /// The capacity of the slowest arm; 0 if none was measured.
-    fn slowest(&self) -> f64 {
-        let capacities = self.capacities.iter().copied();
-        capacities.reduce(f64::min).unwrap_or(0.0)
+    /// The capacity of the slowest arm, requests per second.
+    fn slowest(&self) -> Option<f64> {
+        let samples = self.run.samples.iter();
+        let valid = samples.filter(|one| one.pass == Pass::Capacity && one.invalid.is_empty());
+        let capacities = valid.filter_map(|one| one.metrics.get("throughput").copied());
+        capacities.filter(|one| *one > 0.0).reduce(f64::min)
     }
 
     /// Measures the capacity of each server, if rates depend on it, until a sample is valid.
     fn measure_capacities(&mut self) -> Result<(), RunError> {
-        let is_paced = |cell: &CellSpec| cell.share_of_slowest.is_some();
-        let Some(cell) = self.plan.cells.iter().position(|(_, cell)| is_paced(cell)) else {
+        let mut cells = self.plan.cells.iter();
+        let Some(cell) = cells.position(|cell| cell.share_of_slowest.is_some()) else {
             return Ok(());
         };
-        for arm in self.plan.capacity_arms() {
-            self.show(&format!(
-                "measuring the capacity: {}",
-                self.title(cell, arm)
-            ));
-            for _ in 0..PROBES {
-                let Some(spec) = self.probe(cell, arm) else {
-                    break;
-                };
-                let (taken, _) = sample::take(&mut self.context, &spec)?;
-                let capacity = taken.metrics.get("throughput").copied();
-                let capacity = capacity.filter(|one| *one > 0.0 && taken.invalid.is_empty());
-                // The file gets the capacity only.
-                self.run.samples.push(Sample {
-                    arm,
-                    cell,
-                    pass: Pass::Capacity,
-                    at: taken.at,
-                    metrics: capacity
-                        .map(|one| ("capacity".to_owned(), one))
-                        .into_iter()
-                        .collect(),
-                    invalid: taken.invalid,
-                    ..Sample::default()
-                });
-                if let Some(capacity) = capacity {
-                    self.capacities.push(capacity);
+        let probe = self
+            .plan
+            .cells
+            .get(cell)
+            .map(|cell| cell.probe(PROBE_CONNECTIONS));
+        for arm in self.plan.arms_in(cell) {
+            for probe in probe.iter().cycle().take(PROBES) {
+                let (mut sample, _) = self.take("measuring the capacity", probe, arm)?;
+                let is_valid = sample.invalid.is_empty();
+                (sample.arm, sample.cell, sample.pass) = (arm, cell, Pass::Capacity);
+                self.run.samples.push(sample);
+                if is_valid {
                     break;
                 }
             }
-            self.progress.1 += self.plan.capacity_time();
         }
-        let slowest = self.slowest();
-        for (cell, (_, cell_spec)) in self.run.cells.iter_mut().zip(&self.plan.cells) {
-            if let Some(share) = cell_spec.share_of_slowest {
-                let rate = (share * slowest).round();
-                cell.description += &format!(" ({rate} requests per second)");
+        let slowest = self.slowest().unwrap_or(0.0);
+        for (cell, spec) in self.run.cells.iter_mut().zip(&mut self.plan.cells) {
+            if let (Some(share), Some(group)) = (spec.share_of_slowest, spec.groups.first_mut())
+                && let Behavior::Open { rate, .. } = &mut group.behavior
+            {
+                *rate = share * slowest;
+                cell.description += &format!(" ({rate:.0} requests per second)");
             }
         }
         Ok(())
+    }
+
+    /// Replaces the file of the run; there is a complete file at any time.
+    fn write(&mut self, folder: &Path) -> Result<(), String> {
+        self.run.seconds = self.context.seconds();
+        let (path, new) = (folder.join(RUN), folder.join("run.json.new"));
+        let written = || -> io::Result<()> {
+            let mut file = io::BufWriter::new(File::create(&new)?);
+            serde_json::to_writer(&mut file, &self.run)?;
+            file.write_all(b"\n")?;
+            file.into_inner().map_err(|error| error.into_error())?;
+            fs::rename(&new, &path)
+        };
+        written().map_err(|error| format!("cannot write {}: {error}", path.display()))
+    }
+
+    /// Writes the run, prints its table, and decides the exit code.
+    fn conclude(
+        &mut self,
+        ended: Result<(), RunError>,
+        folder: &Path,
+    ) -> Result<ExitCode, Box<dyn Error>> {
+        let taken = self.run.measured().count();
+        let has_valid = self.run.measured().any(|one| one.invalid.is_empty());
+        let is_interrupted = ended == Err(RunError::Interrupted);
+        self.run.problems.extend(match ended {
+            Ok(()) if has_valid => None,
+            Ok(()) => Some("no sample is valid; the reasons are in the file".to_owned()),
+            Err(RunError::Failed(reason)) => Some(reason),
+            Err(RunError::Interrupted) => {
+                let all = self.total;
+                Some(format!(
+                    "the run was interrupted after {taken} of {all} samples"
+                ))
+            }
+        });
+        self.write(folder)?;
+        let run = &self.run;
+        let page = folder.join(report::REPORT);
+        fs::write(&page, report::html(run))
+            .map_err(|error| format!("cannot write {}: {error}", page.display()))?;
+        print_to_stdout(&output::show(run, Form::stdout()), true)?;
+        say(&format!(
+            "{} samples in {:.0} seconds: {}; report for a browser: {}",
+            run.samples.len(),
+            run.seconds,
+            folder.join(RUN).display(),
+            page.display()
+        ));
+        Ok(match is_interrupted {
+            true => ExitCode::from(INTERRUPTED),
+            false if run.problems.is_empty() => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::Arguments;
+    use clap::Parser;
 
     #[test]
     fn server_and_generator_have_different_cpus_or_none() {
@@ -639,30 +550,35 @@ mod tests {
         );
     }
 
+    /// A run whose servers end before they listen, as does a model that the system does not have.
     fn runner(args: &[&str]) -> Runner {
-        let args = ["bench"].iter().chain(args);
-        let asked = <super::super::Arguments as clap::Parser>::try_parse_from(args).unwrap();
-        let context = RunContext::new(1, false, std::iter::empty()).unwrap();
+        let args = ["bench", "keepalive"].iter().chain(args);
+        let asked = Arguments::try_parse_from(args).unwrap();
+        let mut context = RunContext::new(1).unwrap();
+        context.program = "/bin/false".into();
         Runner::new(Plan::of(&asked.run, 1).unwrap(), context)
     }
 
-    /// `/bin/false` ends before it listens, as a server does whose model the system does not have.
     #[test]
-    fn a_usual_model_that_does_not_start_is_left_out_and_one_that_was_named_is_an_error() {
-        let mut usual = runner(&["keepalive"]);
-        let is_uring = |arm: &crate::bench::plan::ArmSpec| arm.arm.name == "uring";
-        let uring = usual.plan.arms.iter().position(is_uring).unwrap();
-        assert!(usual.plan.arms[uring].is_optional && !usual.plan.arms[0].is_optional);
-        usual.leave_out(uring, "it is forbidden here");
-        assert!(!usual.plan.arms.iter().any(is_uring));
-        assert_eq!(usual.run.arms.len(), usual.plan.arms.len());
-        let note = "uring is left out: it is forbidden here";
-        assert_eq!(usual.run.notes.last().unwrap(), note);
-        let mut named = runner(&["keepalive", "--models", "uring"]);
-        named.context.program = "/bin/false".into();
-        let Err(RunError::Failed(reason)) = named.preflight() else {
-            panic!("it has not failed");
+    fn a_default_model_that_does_not_start_is_left_out_and_one_that_was_named_is_an_error() {
+        let failure = |runner: &mut Runner| match runner.preflight(REFERENCE) {
+            Err(RunError::Failed(reason)) => reason,
+            other => panic!("it has not failed: {other:?}"),
         };
-        assert!(reason.starts_with("uring: "), "{reason}");
+        let mut usual = runner(&[]);
+        // Without the reference there is no run.
+        assert!(failure(&mut usual).starts_with("reactor: the server ended"));
+        // As if the reference had started.
+        usual.preflight(2).unwrap();
+        let names: Vec<_> = usual.run.arms.iter().map(|arm| arm.name.as_str()).collect();
+        assert_eq!(names, ["reactor", "reactor'"]);
+        assert_eq!(usual.plan.arms.len(), 2);
+        let note = usual.run.notes.last().unwrap();
+        assert!(
+            note.starts_with("sequential is left out: the server ended"),
+            "{note}"
+        );
+        let named = failure(&mut runner(&["--models", "uring"]));
+        assert!(named.starts_with("uring: "), "{named}");
     }
 }

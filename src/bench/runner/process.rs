@@ -1,15 +1,15 @@
 //! Starts and stops processes: servers, and the load generator.
 
-use super::{RunContext, RunError, ScratchFile};
+use super::{RunContext, RunError};
 use crate::bench::platform;
 use crate::bench::types::{Load, Outcome};
 use crate::clock::Now;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -29,29 +29,31 @@ const MAX_SHOWN: usize = 2000;
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    messages: ScratchFile,
-    has_ended: bool,
+    output: File,
+    messages: File,
 }
 
 impl Process {
-    /// Starts a program, with its standard error in a file; with a CPU, pinned to it.
+    /// Starts a program, with its output and its standard error in files; with a CPU, pinned to it.
     pub fn start(
         context: &RunContext,
-        command: &mut Command,
+        words: &[String],
         cpu: Option<usize>,
     ) -> Result<Self, RunError> {
-        let messages = context.file("stderr");
+        let (program, arguments) = words.split_first().ok_or("the command is empty")?;
+        let [(output, of_output), (messages, of_messages)] =
+            [context.scratch()?, context.scratch()?];
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::piped());
+        command.stdout(of_output).stderr(of_messages);
         // A group of its own: Ctrl-C reaches this program only, which then ends the other.
-        command.stderr(create(&messages)?).process_group(0);
-        platform::end_with_this_thread(command);
-        let child = spawn(context, command, cpu).map_err(|error| {
-            let program = command.get_program().to_string_lossy();
-            format!("cannot start {program}: {error}")
-        })?;
+        command.process_group(0);
+        platform::prepare(&mut command, cpu);
+        let child = command.spawn();
         Ok(Self {
-            child,
+            child: child.map_err(|error| format!("cannot start {program}: {error}"))?,
+            output,
             messages,
-            has_ended: false,
         })
     }
 
@@ -60,29 +62,22 @@ impl Process {
         self.child.id()
     }
 
-    /// Closes its standard input.
-    pub fn close_stdin(&mut self) {
-        drop(self.child.stdin.take());
+    /// Writes to its standard input and closes it. If it does not read this, it has ended, and its
+    /// status shows that.
+    pub fn tell(&mut self, text: &[u8]) {
+        if let Some(mut stdin) = self.child.stdin.take() {
+            let _ = stdin.write_all(text);
+        }
     }
 
     /// Its exit status, if it has ended.
-    pub fn status(&mut self) -> Option<ExitStatus> {
-        let status = self.child.try_wait().ok().flatten();
-        self.has_ended |= status.is_some();
-        status
+    fn status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
     }
 
-    /// Waits until it ends. `None` after the timeout, and if `goes_on` returns false.
-    pub fn wait(&mut self, timeout: Duration, goes_on: impl Fn() -> bool) -> Option<ExitStatus> {
-        let start = Now::read().instant;
-        loop {
-            let status = self.status();
-            let is_late = Now::read().instant.saturating_duration_since(start) > timeout;
-            if status.is_some() || is_late || !goes_on() {
-                return status;
-            }
-            std::thread::sleep(POLL_INTERVAL);
-        }
+    /// Waits until it ends. `None` after the timeout.
+    pub fn wait(&mut self, timeout: Duration) -> Option<ExitStatus> {
+        poll(timeout, || self.status())
     }
 
     /// Waits until a starting server is ready: `ready` has a result. `place` is where it listens.
@@ -90,39 +85,42 @@ impl Process {
         &mut self,
         context: &RunContext,
         place: &str,
-        ready: impl Fn() -> Option<T>,
+        ready: impl Fn(&Self) -> Option<T>,
     ) -> Result<T, RunError> {
-        let start = context.seconds();
-        loop {
+        let result = poll(START_TIMEOUT, || {
             if let Some(status) = self.status() {
                 // A daemon forks, and its first process ends.
                 let hint = match status.success() {
                     true => "; it must stay in the foreground (nginx: -g 'daemon off;')",
                     false => "",
                 };
-                let messages = self.messages();
-                return Err(RunError::Failed(format!(
-                    "the server ended before it listened on {place} ({status}){hint}{messages}"
-                )));
+                let why =
+                    format!("the server ended before it listened on {place} ({status}){hint}");
+                return Some(Err(RunError::Failed(why)));
             }
-            if let Some(result) = ready() {
-                return Ok(result);
+            if context.is_interrupted() {
+                return Some(Err(RunError::Interrupted));
             }
-            if context.seconds() - start > START_TIMEOUT.as_secs_f64() {
-                return Err(RunError::Failed(format!(
-                    "the server did not listen on {place} within {} seconds{}",
-                    START_TIMEOUT.as_secs(),
-                    self.messages()
-                )));
-            }
-            context.sleep(POLL_INTERVAL)?;
-        }
+            ready(self).map(Ok)
+        });
+        let seconds = START_TIMEOUT.as_secs();
+        let late = || format!("the server did not listen on {place} within {seconds} seconds");
+        let result = result.unwrap_or_else(|| Err(RunError::Failed(late())));
+        result.map_err(|error| match error {
+            RunError::Failed(why) => RunError::Failed(why + &self.messages()),
+            RunError::Interrupted => error,
+        })
+    }
+
+    /// What it has printed.
+    pub fn output(&self) -> Vec<u8> {
+        contents(&self.output)
     }
 
     /// The beginning of its messages, for an error: empty, or `; it printed: ...`. Without control
     /// characters, which would act on a terminal.
     pub fn messages(&self) -> String {
-        let bytes = std::fs::read(&*self.messages).unwrap_or_default();
+        let bytes = contents(&self.messages);
         let bytes = bytes.get(..MAX_SHOWN).unwrap_or(&bytes);
         let text = String::from_utf8_lossy(bytes);
         match text.trim().replace(char::is_control, " ") {
@@ -136,25 +134,31 @@ impl Drop for Process {
     /// Also ends what the process has started and left behind, unless that has a new group.
     fn drop(&mut self) {
         let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
-        if !self.has_ended {
-            let _ = self.child.wait();
-        }
+        let _ = self.child.wait();
     }
 }
 
-/// Starts a process, which inherits the affinity of this thread.
-fn spawn(
-    context: &RunContext,
-    command: &mut Command,
-    cpu: Option<usize>,
-) -> std::io::Result<Child> {
-    let (Some(cpu), Some(cpus)) = (cpu, context.cpus) else {
-        return command.spawn();
+/// Calls `look` now and then until it has a result. `None` after the timeout.
+fn poll<T>(timeout: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let start = Now::read().instant;
+    loop {
+        let found = look();
+        if found.is_some() || Now::read().instant.saturating_duration_since(start) > timeout {
+            return found;
+        }
+        std::thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// What is in a file to which a process writes; its position is that of the process, and stays.
+fn contents(file: &File) -> Vec<u8> {
+    let read = || -> io::Result<Vec<u8>> {
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
     };
-    platform::pin_to(&[cpu])?;
-    let child = command.spawn();
-    platform::pin_to(&[cpus.generator])?;
-    child
+    read().unwrap_or_default()
 }
 
 /// A running server.
@@ -176,20 +180,10 @@ impl Server {
         port: u16,
         is_model: bool,
     ) -> Result<Self, RunError> {
-        let (program, arguments) = words
-            .split_first()
-            .ok_or("the command is empty".to_owned())?;
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut process =
-            Process::start(context, &mut command, context.cpus.map(|cpus| cpus.server))?;
-        process.wait_until_ready(context, &address.to_string(), || {
-            is_listening(address).then_some(())
-        })?;
+        let mut process = Process::start(context, words, context.cpus.map(|cpus| cpus.server))?;
+        let ready = |_: &Process| is_listening(address).then_some(());
+        process.wait_until_ready(context, &address.to_string(), ready)?;
         Ok(Self {
             address,
             process,
@@ -206,31 +200,28 @@ impl Server {
     /// program must then exit with code 0. Other servers may also end by SIGTERM or with another
     /// code: that of lighttpd is 1 if a connection is open.
     pub fn stop(mut self) -> Result<(), String> {
-        if let Some(status) = self.process.status() {
-            let messages = self.process.messages();
-            return Err(format!(
-                "the server ended before it was stopped ({status}){messages}"
-            ));
-        }
-        for signal in [Signal::CONT, Signal::TERM] {
-            // If it has ended meanwhile, its status shows that.
-            let _ = kill_process(Pid::from_child(&self.process.child), signal);
-        }
-        let status = self.process.wait(STOP_TIMEOUT, || true);
-        let messages = self.process.messages();
-        let Some(status) = status else {
-            return Err(format!(
-                "the server did not end within {} seconds of SIGTERM, and was killed{messages}",
-                STOP_TIMEOUT.as_secs()
-            ));
+        let process = &mut self.process;
+        let failure = if let Some(status) = process.status() {
+            format!("the server ended before it was stopped ({status})")
+        } else {
+            for signal in [Signal::CONT, Signal::TERM] {
+                // If it has ended meanwhile, its status shows that.
+                let _ = kill_process(Pid::from_child(&process.child), signal);
+            }
+            let is_crash = |signal| signal != Signal::TERM.as_raw();
+            match process.wait(STOP_TIMEOUT) {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) if !self.is_model && !status.signal().is_some_and(is_crash) => {
+                    return Ok(());
+                }
+                Some(status) => format!("the server ended with {status}"),
+                None => format!(
+                    "the server did not end within {} seconds of SIGTERM, and was killed",
+                    STOP_TIMEOUT.as_secs()
+                ),
+            }
         };
-        let has_crashed = status
-            .signal()
-            .is_some_and(|signal| signal != Signal::TERM.as_raw());
-        match status.success() || !self.is_model && !has_crashed {
-            true => Ok(()),
-            false => Err(format!("the server ended with {status}{messages}")),
-        }
+        Err(failure + &process.messages())
     }
 }
 
@@ -242,34 +233,23 @@ fn is_listening(address: SocketAddr) -> bool {
     }
 }
 
-/// Runs the load generator. The outcome is a file, because it may be longer than a pipe holds.
+/// Runs the load generator.
 pub fn generate(context: &RunContext, load: &Load) -> Result<Outcome, RunError> {
-    let output = context.file("outcome");
     let text = serde_json::to_vec(load).map_err(|error| format!("the load: {error}"))?;
-    let mut command = Command::new(&context.program);
-    command
-        .args(["bench", "generate"])
-        .stdin(Stdio::piped())
-        .stdout(create(&output)?);
-    let mut process = Process::start(context, &mut command, None)?;
-    if let Some(mut stdin) = process.child.stdin.take() {
-        // If it does not read this, it has ended, and its status shows that.
-        let _ = stdin.write_all(&text);
-    }
-    let time = load
-        .warm_up
-        .saturating_add(load.measure)
-        .saturating_add(load.drain);
+    let words = [&context.program, "bench", "generate"].map(str::to_owned);
+    let mut process = Process::start(context, &words, None)?;
+    process.tell(&text);
+    let time = load.warm_up + load.measure + load.drain;
     let timeout = Duration::from_nanos(time) + GENERATOR_TIMEOUT;
-    let status = process.wait(timeout, || !context.is_interrupted());
-    let failure = match status {
+    let ended = poll(timeout, || match process.status() {
+        None if context.is_interrupted() => Some(Err(RunError::Interrupted)),
+        status => status.map(Ok),
+    });
+    let failure = match ended.transpose()? {
         Some(status) if status.success() => {
-            let text = std::fs::read(&*output).map_err(|error| error.to_string());
-            let outcome = text
-                .and_then(|text| serde_json::from_slice(&text).map_err(|error| error.to_string()));
+            let outcome = serde_json::from_slice(&process.output());
             return Ok(outcome.map_err(|error| format!("the generator's outcome: {error}"))?);
         }
-        None if context.is_interrupted() => return Err(RunError::Interrupted),
         Some(status) => format!("the generator ended with {status}"),
         None => format!(
             "the generator did not end within {:.0} seconds, and was killed",
@@ -277,9 +257,4 @@ pub fn generate(context: &RunContext, load: &Load) -> Result<Outcome, RunError> 
         ),
     };
     Err(RunError::Failed(failure + &process.messages()))
-}
-
-/// Creates a file.
-pub fn create(path: &Path) -> Result<File, String> {
-    File::create(path).map_err(|error| format!("cannot create {}: {error}", path.display()))
 }

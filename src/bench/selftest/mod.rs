@@ -8,7 +8,7 @@ mod checks;
 pub mod server;
 
 use super::procfs::Usage;
-use super::runner::process::{Process, create, generate};
+use super::runner::process::{Process, generate};
 use super::runner::{INTERRUPTED, RunContext, RunError, USAGE, say};
 use super::stats::{self, float};
 use super::types::{Arrivals, Behavior, ClientStats, Group, Load, Outcome};
@@ -21,7 +21,7 @@ use std::fmt::Debug;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::Duration;
 
 /// Limit for the attempts at a check that depends on a clock. A disturbance by the machine affects
@@ -90,7 +90,7 @@ pub(super) fn run(arguments: &Selftest) -> Result<ExitCode, Box<dyn Error>> {
         return Ok(ExitCode::from(USAGE));
     }
     let harness = Harness {
-        context: RunContext::new(1, true, std::iter::empty())?,
+        context: RunContext::new(1)?,
         quick: arguments.quick,
     };
     let to = &mut io::stdout();
@@ -131,8 +131,8 @@ fn run_check(check: &Check, harness: &Harness, to: &mut dyn Write) -> io::Result
             break comparisons;
         }
         let is_quiet = |_| {
-            let (watched, others) = with_others(context, || context.sleep(WATCH));
-            watched.is_err() || others < QUIET
+            let ((), others) = with_others(context, || std::thread::sleep(WATCH));
+            context.is_interrupted() || others < QUIET
         };
         (0..WATCHES).any(is_quiet);
     };
@@ -221,17 +221,12 @@ impl Harness {
     fn run(&self, scenario: &Scenario) -> Result<Observed, RunError> {
         let context = &self.context;
         let policy = serde_json::to_string(&scenario.policy).map_err(|error| error.to_string())?;
-        let output = context.file("server");
-        let text = || std::fs::read_to_string(&*output).unwrap_or_default();
-        let mut command = Command::new(&context.program);
-        command
-            .args(["bench", "known-answer-server", &policy])
-            .stdin(Stdio::piped())
-            .stdout(create(&output)?);
-        let mut server =
-            Process::start(context, &mut command, context.cpus.map(|cpus| cpus.server))?;
-        let port = server.wait_until_ready(context, "a port", || {
-            text().strip_suffix('\n')?.parse::<u16>().ok()
+        let words = [&context.program, "bench", "known-answer-server", &policy];
+        let words = words.map(str::to_owned);
+        let mut server = Process::start(context, &words, context.cpus.map(|cpus| cpus.server))?;
+        let text = |server: &Process| String::from_utf8_lossy(&server.output()).into_owned();
+        let port = server.wait_until_ready(context, "a port", |server| {
+            text(server).strip_suffix('\n')?.parse::<u16>().ok()
         })?;
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let outcome = generate(
@@ -251,9 +246,10 @@ impl Harness {
                 ..Load::new(target, scenario.measure)
             },
         )?;
-        server.close_stdin();
-        let status = server.wait(STOP_TIMEOUT, || !context.is_interrupted());
-        let counters = text().lines().nth(1).map(serde_json::from_str);
+        // The end of its input.
+        server.tell(b"");
+        let status = server.wait(STOP_TIMEOUT);
+        let counters = text(&server).lines().nth(1).map(serde_json::from_str);
         match (counters, outcome.groups.first().cloned()) {
             (Some(Ok(counters)), Some(stats)) => Ok(Observed {
                 outcome,
