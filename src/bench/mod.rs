@@ -209,7 +209,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
             print_to_stdout(&text, !is_worse)
         }
         Some(Subcommands::Show { run, md }) => {
-            let form = if md { Form::Markdown } else { Form::stdout() };
+            let form = if md { Form::MARKDOWN } else { Form::stdout() };
             print_to_stdout(&output::show(&types::read(&run)?, form), true)
         }
         Some(Subcommands::Generate) => client::generate(),

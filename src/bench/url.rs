@@ -10,6 +10,7 @@ use super::types::{
     Arrivals, Behavior, ClientStats, Group, HttpOptions, Load, Outcome, Page, Target, TlsOptions,
 };
 use super::{RunOptions, print_to_stdout};
+use httparse::Status;
 use std::error::Error;
 use std::io::{self, IsTerminal};
 use std::net::{Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -73,10 +74,16 @@ pub fn run(text: &str, asked: &RunOptions) -> Result<ExitCode, Box<dyn Error>> {
     raise_descriptors();
     let outcome = client::run(&load, io::stderr().is_terminal())?;
     let stats = outcome.groups.first().ok_or("the outcome has no group")?;
-    let summary = Summary::of(&load, &outcome, stats);
+    let summary = Summary {
+        url: text,
+        load: &load,
+        outcome: &outcome,
+        stats,
+        metrics: metrics::of_outcome(&load, &outcome, 1),
+    };
     let text = match asked.json {
-        true => format!("{}\n", summary.json(text)),
-        false => summary.text(text, asked.rate),
+        true => format!("{}\n", summary.json()),
+        false => summary.text(),
     };
     print_to_stdout(&text, stats.responses > 0 && stats.errors.is_empty())
 }
@@ -185,17 +192,16 @@ fn check(asked: &RunOptions) -> Result<(), String> {
     }
 }
 
-/// Whether this can be in a request: a token, a colon, and a value without control characters
-/// (RFC 9110, 5.1 and 5.5), which in a Host field has no blanks.
+/// Whether this can be in a request: one field (RFC 9110, 5.1 and 5.5); that of Host has no blanks.
 fn is_field(field: &str) -> bool {
-    let (name, value) = field.split_once(':').unwrap_or_default();
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let is_text = |byte: u8| !byte.is_ascii_control() || byte == b'\t';
-    let is_host = name.eq_ignore_ascii_case("host");
-    !name.is_empty()
-        && name.bytes().all(is_token)
-        && value.bytes().all(is_text)
-        && !(is_host && value.trim().contains([' ', '\t']))
+    let (text, mut fields) = (format!("{field}\r\n\r\n"), [httparse::EMPTY_HEADER]);
+    match httparse::parse_headers(text.as_bytes(), &mut fields) {
+        Ok(Status::Complete((length, [field]))) if length == text.len() => {
+            let is_host = field.name.eq_ignore_ascii_case("host");
+            !(is_host && field.value.trim_ascii().iter().any(u8::is_ascii_whitespace))
+        }
+        _ => false,
+    }
 }
 
 /// The load on the server at a URL; the address of a host is yet to be found.
@@ -252,84 +258,71 @@ fn load(url: &Url, asked: &RunOptions) -> Load {
 
 /// What is printed of an outcome.
 struct Summary<'o> {
+    url: &'o str,
+    load: &'o Load,
+    outcome: &'o Outcome,
     stats: &'o ClientStats,
-    seconds: f64,
     metrics: Metrics,
-    /// Connections that were made, and those beyond the number that was asked for.
-    made: u64,
-    reconnects: u64,
-    /// Second half / first half, and whether that is more than chance.
-    halves: Option<(f64, bool)>,
-    /// What a reader should know, as sentences.
-    notes: Vec<String>,
 }
 
-impl<'o> Summary<'o> {
-    fn of(load: &Load, outcome: &Outcome, stats: &'o ClientStats) -> Self {
-        let (asked, all) = (u64::from(stats.connections.0), stats.totals.connections);
-        let mut summary = Self {
-            stats,
-            seconds: float(outcome.measured) / 1e9,
-            metrics: metrics::of_outcome(load, outcome, 1),
-            made: all.min(asked),
-            reconnects: all.saturating_sub(asked),
-            halves: halves(stats),
-            notes: outcome.problems.clone(),
-        };
-        summary.add_notes(load);
-        summary
-    }
-
-    fn add_notes(&mut self, load: &Load) {
-        let mut add = |is_so: bool, note: String| self.notes.extend(is_so.then_some(note));
-        let (stats, responses) = (self.stats, self.stats.totals.responses);
-        let always = self.reconnects * 10 >= responses * 9 && self.reconnects > 0 && responses > 0;
-        add(
-            always,
-            "the server closed the connection after each response".to_owned(),
-        );
-        // At a low rate no response is due for longer.
-        let interval = match load.groups.first().map(|group| group.behavior) {
-            Some(Behavior::Open { rate, .. }) => 1e9 / rate,
-            _ => 0.0,
-        };
-        let silence = format!(
-            "no correct response came for {} ms",
-            stats.silence / 1_000_000
-        );
-        add(float(stats.silence) >= SILENCE + interval, silence);
-        let starved = self.metrics.get("starved").copied().unwrap_or(0.0);
-        add(
-            starved > 0.0,
-            format!("{starved} connections had no correct response"),
-        );
-        let dropped = format!(
-            "{} requests were not sent: too many were waiting",
-            stats.dropped
-        );
-        add(stats.dropped > 0, dropped);
-        let (ratio, differ) = self.halves.unwrap_or_default();
-        let halves = format!(
-            "the second half had {ratio:.2} times the value of the first: server or machine was \
-             not steady"
-        );
-        add(differ, halves);
-        let is_redirect = |status: &u16| (300..400).contains(status) && *status != 304;
-        let redirects = stats.statuses.keys().any(is_redirect);
-        add(
-            redirects,
-            "redirects are counted, and not followed".to_owned(),
-        );
-    }
-
+impl Summary<'_> {
     /// A metric; 0 if it was not measured.
     fn metric(&self, name: &str) -> f64 {
         self.metrics.get(name).copied().unwrap_or(0.0)
     }
 
-    fn text(&self, url: &str, rate: Option<f64>) -> String {
+    /// Connections that were made, and those beyond the number that was asked for.
+    fn connections(&self) -> (u64, u64) {
+        let all = self.stats.totals.connections;
+        let asked = u64::from(self.stats.connections.0);
+        (all.min(asked), all.saturating_sub(asked))
+    }
+
+    /// The requests per second that are due; `None` in a closed loop.
+    fn rate(&self) -> Option<f64> {
+        match self.load.groups.first()?.behavior {
+            Behavior::Open { rate, .. } => Some(rate),
+            _ => None,
+        }
+    }
+
+    /// What a reader should know, as sentences.
+    fn notes(&self) -> Vec<String> {
+        let stats = self.stats;
+        let mut notes = self.outcome.problems.clone();
+        let ((_, reconnects), responses) = (self.connections(), stats.totals.responses);
+        if reconnects * 10 >= responses * 9 && reconnects > 0 && responses > 0 {
+            notes.push("the server closed the connection after each response".to_owned());
+        }
+        // At a low rate no response is due for longer.
+        let interval = self.rate().map_or(0.0, |rate| 1e9 / rate);
+        if float(stats.silence) >= SILENCE + interval {
+            let silence = stats.silence / 1_000_000;
+            notes.push(format!("no correct response came for {silence} ms"));
+        }
+        if let Some(starved @ 1.0..) = self.metrics.get("starved") {
+            notes.push(format!("{starved} connections had no correct response"));
+        }
+        if let dropped @ 1.. = stats.dropped {
+            let note = "requests were not sent: too many were waiting";
+            notes.push(format!("{dropped} {note}"));
+        }
+        if let Some((ratio, true)) = halves(stats) {
+            notes.push(format!(
+                "the second half had {ratio:.2} times the value of the first: server or machine \
+                 was not steady"
+            ));
+        }
+        let is_redirect = |status: &u16| (300..400).contains(status) && *status != 304;
+        if stats.statuses.keys().any(is_redirect) {
+            notes.push("redirects are counted, and not followed".to_owned());
+        }
+        notes
+    }
+
+    fn text(&self) -> String {
         let (stats, asked) = (self.stats, self.stats.connections.0);
-        let how = match rate {
+        let how = match self.rate() {
             Some(rate) => format!("{rate} requests per second are due"),
             None => "closed loop".to_owned(),
         };
@@ -339,68 +332,63 @@ impl<'o> Summary<'o> {
             thousands(1e3 * self.metric("bandwidth")),
             stats.responses
         );
-        let times = TIMES
-            .iter()
-            .filter_map(|name| Some((name, *self.metrics.get(*name)?)));
-        let times = times.map(|(name, time)| format!("{name} {}", value("p50", time)));
+        let mut times = Vec::new();
+        for name in TIMES {
+            let time = self.metrics.get(name);
+            times.extend(time.map(|time| format!("{name} {}", value("p50", *time))));
+        }
         let statuses = stats.statuses.iter();
         let statuses = statuses.map(|(status, number)| format!("{number} of {status}"));
         let errors = Some(in_words(&stats.errors)).filter(|errors| !errors.is_empty());
-        let (made, reconnects) = (self.made, self.reconnects);
-        let halves = self.halves.map_or_else(String::new, |(ratio, differ)| {
-            let word = if differ {
-                "they differ"
-            } else {
-                "no difference shown"
-            };
-            format!("second / first {ratio:.3}: {word}")
-        });
-        let rows = [
+        let (made, reconnects) = self.connections();
+        let connections = format!("{made} of {asked} made, {reconnects} reconnects");
+        let halves = match halves(stats) {
+            None => String::new(),
+            Some((ratio, true)) => format!("second / first {ratio:.3}: they differ"),
+            Some((ratio, _)) => format!("second / first {ratio:.3}: no difference shown"),
+        };
+        let (url, seconds) = (self.url, float(self.outcome.measured) / 1e9);
+        let mut text = format!("{url}: {asked} connections, {seconds:.1} seconds, {how}\n");
+        for (name, row) in [
             ("requests", requests),
-            ("times", Vec::from_iter(times).join("  ")),
+            ("times", times.join("  ")),
             ("statuses", Vec::from_iter(statuses).join(", ")),
             ("errors", errors.unwrap_or_else(|| "none".to_owned())),
-            (
-                "connections",
-                format!("{made} of {asked} made, {reconnects} reconnects"),
-            ),
+            ("connections", connections),
             ("halves", halves),
-        ];
-        let mut text = format!(
-            "{url}: {asked} connections, {:.1} seconds, {how}\n",
-            self.seconds
-        );
-        for (name, row) in rows.iter().filter(|(_, row)| !row.is_empty()) {
-            text += &format!("  {name:<13}{row}\n");
+        ] {
+            if !row.is_empty() {
+                text += &format!("  {name:<13}{row}\n");
+            }
         }
-        for note in &self.notes {
+        for note in self.notes() {
             text += &format!("  ! {note}\n");
         }
         text
     }
 
-    fn json(&self, url: &str) -> serde_json::Value {
-        let stats = self.stats;
-        let time = |name: &str| (name.to_owned(), self.metrics.get(name).copied().into());
-        let times: serde_json::Map<_, _> = TIMES.into_iter().map(time).collect();
+    fn json(&self) -> serde_json::Value {
+        let (stats, (made, reconnects)) = (self.stats, self.connections());
+        let mut times = self.metrics.clone();
+        times.retain(|name, _| TIMES.contains(&name.as_str()));
         serde_json::json!({
-            "url": url,
-            "seconds": self.seconds,
+            "url": self.url,
+            "seconds": float(self.outcome.measured) / 1e9,
             "responses": stats.responses,
             "requests_per_second": self.metric("throughput"),
             "body_bytes": stats.body_bytes,
             "response_time_us": times,
             "statuses": stats.statuses,
             "errors": stats.errors,
-            "connections": self.made,
-            "reconnects": self.reconnects,
+            "connections": made,
+            "reconnects": reconnects,
             "silence_ms": stats.silence / 1_000_000,
             "totals": stats.totals,
             "due": stats.due,
             "dropped": stats.dropped,
-            "second_half": self.halves.map(|(ratio, _)| ratio),
-            "halves_differ": self.halves.map(|(_, differ)| differ),
-            "notes": self.notes,
+            "second_half": halves(stats).map(|(ratio, _)| ratio),
+            "halves_differ": halves(stats).map(|(_, differ)| differ),
+            "notes": self.notes(),
         })
     }
 }
@@ -497,22 +485,27 @@ mod tests {
 
     #[test]
     fn a_time_without_responses_is_reported_if_one_was_due() {
-        for (milliseconds, rate, is_reported) in [
-            (99, None, false),
-            (100, None, true),
-            (299, Some(5.0), false),
-            (300, Some(5.0), true),
+        let arguments = ["bench", "http://a"];
+        let mut asked = <crate::bench::Arguments as clap::Parser>::parse_from(arguments).run;
+        for (milliseconds, rate, notes) in [
+            (99, None, 0),
+            (100, None, 1),
+            (299, Some(5.0), 0),
+            (300, Some(5.0), 1),
         ] {
+            asked.rate = rate;
             let stats = ClientStats {
                 silence: milliseconds * 1_000_000,
                 ..ClientStats::default()
             };
-            let arguments = ["bench", "http://a"];
-            let mut asked = <crate::bench::Arguments as clap::Parser>::parse_from(arguments).run;
-            asked.rate = rate;
-            let load = load(&parse("http://a").unwrap(), &asked);
-            let summary = Summary::of(&load, &Outcome::default(), &stats);
-            assert_eq!(!summary.notes.is_empty(), is_reported, "{milliseconds}");
+            let summary = Summary {
+                url: "http://a",
+                load: &load(&parse("http://a").unwrap(), &asked),
+                outcome: &Outcome::default(),
+                stats: &stats,
+                metrics: Metrics::default(),
+            };
+            assert_eq!(summary.notes().len(), notes, "{milliseconds}");
         }
     }
 

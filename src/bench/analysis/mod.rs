@@ -12,7 +12,6 @@
 
 #[cfg(test)]
 pub mod simulation;
-pub mod summary;
 
 use super::metrics::{Better, better_of, comparatives};
 use super::stats::{
@@ -85,7 +84,7 @@ impl Verdict {
 }
 
 /// Better or worse, if 1 is outside of the interval and the metric rates a server.
-fn side(ratio: &Interval, metric: &str) -> Option<Verdict> {
+pub fn side(ratio: &Interval, metric: &str) -> Option<Verdict> {
     let excludes_one = ratio.low > 1.0 || ratio.high < 1.0;
     match better_of(metric) {
         Better::Neither => None,

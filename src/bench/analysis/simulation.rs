@@ -1,12 +1,12 @@
 //! Runs for tests, and a simulation of the verdicts: runs with a known truth are drawn, and the
 //! intervals that contain it, false verdicts and found slowdowns are counted.
 //!
-//! `cargo test --lib simulation -- --ignored --nocapture` prints the table of
+//! `cargo test --lib simulation -- --ignored --nocapture` prints the tables of
 //! docs/bench/statistics.md.
 
 use super::{CellAnalysis, Verdict, analyse};
-use crate::bench::stats;
-use crate::bench::types::{Arm, ArmKind, Cell, Run, SCHEMA, Sample};
+use crate::bench::stats::variance;
+use crate::bench::types::{self, Arm, ArmKind, Cell, Run, SCHEMA, Sample};
 use fastrand::Rng;
 use std::f64::consts::TAU;
 
@@ -87,24 +87,17 @@ enum Noise {
     Seen(Vec<f64>),
 }
 
-/// Rounds, noise, and standard deviation of a sample in percent.
-const CASES: [(u32, Noise, u32); 16] = [
-    (6, Noise::Normal, 2),
-    (6, Noise::Normal, 3),
-    (8, Noise::Normal, 2),
-    (8, Noise::Normal, 3),
-    (8, Noise::Normal, 4),
-    (8, Noise::Tails, 2),
-    (8, Noise::Tails, 3),
-    (8, Noise::Skew, 2),
-    (8, Noise::Skew, 3),
-    (8, Noise::Spikes, 2),
-    (8, Noise::Spikes, 3),
-    (12, Noise::Normal, 3),
-    (12, Noise::Normal, 4),
-    (12, Noise::Spikes, 3),
-    (16, Noise::Normal, 4),
-    (16, Noise::Spikes, 3),
+/// Rounds, noise, and standard deviations of a sample in percent.
+const CASES: [(u32, Noise, &[u32]); 9] = [
+    (6, Noise::Normal, &[2, 3]),
+    (8, Noise::Normal, &[2, 3, 4]),
+    (8, Noise::Tails, &[2, 3]),
+    (8, Noise::Skew, &[2, 3]),
+    (8, Noise::Spikes, &[2, 3]),
+    (12, Noise::Normal, &[3, 4]),
+    (12, Noise::Spikes, &[3]),
+    (16, Noise::Normal, &[4]),
+    (16, Noise::Spikes, &[3]),
 ];
 /// The true ratio of each arm: reference, control, an equal one, and two slower ones.
 const TRUTH: [f64; 5] = [1.0, 1.0, 1.0, 0.95, 0.98];
@@ -148,137 +141,90 @@ fn draw(rounds: u32, cells: &[(Noise, f64)], random: &mut Rng) -> Run {
     run
 }
 
-/// Shares in percent of the runs.
-#[derive(Clone, Copy, Debug, Default)]
-struct Rates {
-    covered: f64,
-    false_verdicts: f64,
-    five_found: f64,
-    two_found: f64,
-    wrong_side: f64,
-    unproven_cells: f64,
-    unproven_runs: f64,
-}
+/// In percent: true values in the interval, false verdicts on the equal arm, 5 % and 2 % found,
+/// unproven cells and runs, and slower arms that are called faster.
+type Rates = [f64; 7];
 
 /// Those of each cell.
 fn rates(rounds: u32, cells: &[(Noise, f64)], runs: u32) -> Vec<Rates> {
     let mut random = Rng::with_seed(42);
     let mut all = vec![Rates::default(); cells.len()];
-    let share = 100.0 / f64::from(runs);
     for _ in 0..runs {
         let run = draw(rounds, cells, &mut random);
         let analysis = analyse(&run);
-        let add = |rate: &mut f64, is_so: bool| *rate += share * f64::from(is_so);
         for (rates, cell) in all.iter_mut().zip(&analysis.cells) {
-            add(&mut rates.unproven_runs, analysis.unproven);
-            add(&mut rates.unproven_cells, !cell.proven);
+            let (mut covered, mut wrong) = (0.0, 0.0);
             for row in &cell.rows[2..] {
                 let (ratio, truth) = (row.ratio.unwrap(), TRUTH[row.arm]);
-                let is_covered = ratio.low <= truth && truth <= ratio.high;
-                rates.covered += share / 3.0 * f64::from(is_covered);
-                let is_wrong = row.verdict == Verdict::Better && truth < 1.0;
-                add(&mut rates.wrong_side, is_wrong);
+                covered += f64::from(ratio.low <= truth && truth <= ratio.high) / 3.0;
+                wrong += f64::from(row.verdict == Verdict::Better && truth < 1.0);
             }
             let [equal, five, two] = [2, 3, 4].map(|arm| cell.rows[arm].verdict);
             let is_false = matches!(equal, Verdict::Better | Verdict::Worse);
-            add(&mut rates.false_verdicts, is_false);
-            add(&mut rates.five_found, five == Verdict::Worse);
-            add(&mut rates.two_found, two == Verdict::Worse);
+            let [five, two] = [five, two].map(|verdict| verdict == Verdict::Worse);
+            let others = [is_false, five, two, !cell.proven, analysis.unproven];
+            let [is_false, five, two, cell, run] = others.map(f64::from);
+            let counts = [covered, is_false, five, two, cell, run, wrong];
+            for (rate, count) in rates.iter_mut().zip(counts) {
+                *rate += 100.0 * count / f64::from(runs);
+            }
         }
     }
     all
 }
 
 /// The means of six cells with the same standard deviation.
-fn mean_rates((rounds, noise, sigma): &(u32, Noise, u32), runs: u32) -> Rates {
-    let cells = vec![(noise.clone(), f64::from(*sigma) / 100.0); 6];
-    let all = rates(*rounds, &cells, runs);
-    let mean = |of: fn(&Rates) -> f64| all.iter().map(of).sum::<f64>() / 6.0;
-    Rates {
-        covered: mean(|one| one.covered),
-        false_verdicts: mean(|one| one.false_verdicts),
-        five_found: mean(|one| one.five_found),
-        two_found: mean(|one| one.two_found),
-        wrong_side: mean(|one| one.wrong_side),
-        unproven_cells: mean(|one| one.unproven_cells),
-        unproven_runs: mean(|one| one.unproven_runs),
-    }
+fn mean_rates(rounds: u32, noise: &Noise, sigma: u32, runs: u32) -> Rates {
+    let cells = vec![(noise.clone(), f64::from(sigma) / 100.0); 6];
+    let all = rates(rounds, &cells, runs);
+    std::array::from_fn(|rate| all.iter().map(|of_cell| of_cell[rate]).sum::<f64>() / 6.0)
 }
 
-/// The noise of each cell of the published run, and its standard deviation. In a round the
-/// logarithms of the two samples of the reference differ by d, so the noise of one is d or -d,
-/// divided by the root of 2. What changes both samples of a round is not in it.
-fn published_noise() -> Vec<(String, (Noise, f64))> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/bench/run.json");
-    let run: Run = serde_json::from_reader(std::fs::File::open(path).unwrap()).unwrap();
-    let noise = |(cell, of): (&Cell, &CellAnalysis)| {
-        let control = of.rows.iter().find(|row| Some(row.arm) == run.control())?;
-        let distances = control.ratios.iter().map(|ratio| ratio.ln() / 2_f64.sqrt());
-        let both: Vec<f64> = distances.flat_map(|one| [one, -one]).collect();
-        let sigma = stats::variance(&both)?.sqrt();
-        Some((cell.name.clone(), (Noise::Seen(both), sigma)))
-    };
-    let analysis = analyse(&run);
-    run.cells
-        .iter()
-        .zip(&analysis.cells)
-        .filter_map(noise)
-        .collect()
+/// The noise of a cell of a run, and its standard deviation. In a round the logarithms of the two
+/// samples of the reference differ by d, so the noise of one is d or -d, divided by the root of 2.
+/// What changes both samples of a round is not in it.
+fn noise(of: &CellAnalysis) -> (Noise, f64) {
+    let control = of.rows[1].ratios.iter();
+    let distances = control.map(|ratio| ratio.ln() / 2_f64.sqrt());
+    let both: Vec<f64> = distances.flat_map(|one| [one, -one]).collect();
+    let sigma = variance(&both).unwrap().sqrt();
+    (Noise::Seen(both), sigma)
 }
 
 #[test]
 fn intervals_and_verdicts_have_the_documented_error_rates() {
-    let is_short = |case: &(u32, Noise, u32)| (case.0, case.2) == (8, 2);
-    for case in CASES.into_iter().filter(is_short) {
-        let found = mean_rates(&case, 40);
-        let text = format!("{case:?}: {found:?}");
-        assert!(
-            found.covered >= 93.0 && found.false_verdicts <= 3.0,
-            "{text}"
-        );
-        assert!(found.wrong_side <= 0.5, "{text}");
-        assert!(
-            found.unproven_runs <= 10.0 && found.unproven_cells <= 2.0,
-            "{text}"
-        );
-        let is_found = found.five_found >= 90.0;
-        assert!(is_found || matches!(case.1, Noise::Spikes), "{text}");
+    for noise in [Noise::Normal, Noise::Tails, Noise::Skew, Noise::Spikes] {
+        let found = mean_rates(8, &noise, 2, 40);
+        let [covered, false_verdicts, five, _, cells, runs, wrong] = found;
+        let text = format!("{noise:?}: {found:?}");
+        assert!(covered >= 93.0 && false_verdicts <= 3.0, "{text}");
+        assert!(wrong <= 0.5 && runs <= 10.0 && cells <= 2.0, "{text}");
+        assert!(five >= 90.0 || matches!(noise, Noise::Spikes), "{text}");
     }
 }
 
+/// The second table is of runs whose cells have the noise that they had in the published run, and
+/// as many rounds, fewer or more.
 #[test]
-#[ignore = "takes a minute, and prints the table for the document"]
-#[expect(clippy::print_stdout, reason = "the test prints a table")]
-fn print_the_table() {
-    for case in CASES {
-        let found = mean_rates(&case, 500);
-        let (rounds, noise, sigma) = case;
-        println!(
-            "| {rounds} | {noise:?} | {sigma} % | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |",
-            found.covered,
-            found.false_verdicts,
-            found.five_found,
-            found.two_found,
-            found.unproven_cells,
-            found.unproven_runs,
-        );
+#[ignore = "takes minutes, and prints the tables for the document"]
+#[expect(clippy::print_stdout, reason = "the test prints tables")]
+fn print_the_tables() {
+    for (rounds, noise, sigmas) in CASES {
+        for sigma in sigmas {
+            let rates = mean_rates(rounds, &noise, *sigma, 500);
+            let rates = rates.map(|rate| format!("{rate:.1} | "));
+            let rates = rates[..6].concat();
+            println!("| {rounds} | {noise:?} | {sigma} % | {rates}");
+        }
     }
-}
-
-/// Runs whose cells have the noise that they had in the published run, and as many rounds, fewer or
-/// more.
-#[test]
-#[ignore = "takes a minute, and prints the table for the document"]
-#[expect(clippy::print_stdout, reason = "the test prints a table")]
-fn print_the_table_of_the_published_run() {
-    let (names, noise): (Vec<_>, Vec<_>) = published_noise().into_iter().unzip();
-    let found = [8, 16, 24, 32].map(|rounds| rates(rounds, &noise, 500));
-    for (cell, name) in names.iter().enumerate() {
-        let sigma = 100.0 * noise[cell].1;
-        let false_verdicts = found[2][cell].false_verdicts;
-        let [a, b, c, d] = [0, 1, 2, 3].map(|rounds| found[rounds][cell].five_found);
-        println!(
-            "| {name} | {sigma:.1} % | {false_verdicts:.1} | {a:.1} | {b:.1} | {c:.1} | {d:.1} |"
-        );
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/bench/run.json");
+    let run = types::read(path.as_ref()).unwrap();
+    let cells: Vec<(Noise, f64)> = analyse(&run).cells.iter().map(noise).collect();
+    let found = [8, 16, 24, 32].map(|rounds| rates(rounds, &cells, 500));
+    for (cell, of) in run.cells.iter().enumerate() {
+        let (name, sigma, false_verdicts) = (&of.name, 100.0 * cells[cell].1, found[2][cell][1]);
+        let five = [0, 1, 2, 3].map(|rounds| format!(" {:.1} |", found[rounds][cell][2]));
+        let five = five.concat();
+        println!("| {name} | {sigma:.1} % | {false_verdicts:.1} |{five}");
     }
 }

@@ -1,11 +1,11 @@
 //! The charts of the report, as SVG 1.1 inside HTML. All have the width of a phone, so their text
 //! has the same size everywhere.
 
-use super::{Style, ratio, style, title, value};
+use super::{CONTROL, Style, heading, printable, ratio, style, value};
 use crate::bench::analysis::{CellAnalysis, Row, Verdict};
 use crate::bench::metrics::{Better, better_of, group_of};
 use crate::bench::stats::{count, float, merged};
-use crate::bench::types::{Cell, Run};
+use crate::bench::types::{Cell, Run, Sample};
 
 /// The width of each chart, in CSS pixels at full size.
 const WIDTH: f64 = 340.0;
@@ -18,19 +18,9 @@ const MAX: f64 = 1e15;
 
 /// Escapes text for HTML, between tags or in an attribute.
 pub fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() && c != '\n' => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
+    let text = printable(text).replace('&', "&amp;");
+    let text = text.replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', "&quot;").replace('\'', "&#39;")
 }
 
 /// The elements of a drawing.
@@ -65,22 +55,17 @@ impl Drawing {
         self.0 += &format!("<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>");
     }
 
-    /// The name of an arm, and its symbol, left of a row.
-    fn name(&mut self, style: &Style, y: f64) {
-        let text = format!("{} {}", style.name, style.symbol);
-        self.text(
-            &format!("name end {}", style.class),
-            (NAMES - 6.0, y),
-            &text,
-        );
+    /// The symbol and the name of an arm, at their start or (`end`) their end.
+    fn name(&mut self, style: &Style, place: &str, at: (f64, f64)) {
+        let text = format!("{} {}", style.symbol, style.name);
+        self.text(&format!("name {place} {}", style.class), at, &text);
     }
 
     /// The drawing as a figure. The caption is HTML.
-    fn figure(&self, height: f64, title: &str, caption: &str) -> String {
+    fn figure(&self, height: f64, caption: &str) -> String {
         format!(
-            "<figure><figcaption>{caption}</figcaption><svg viewBox=\"0 0 {WIDTH} {height:.0}\" \
-             role=\"img\"><title>{}</title>{}</svg></figure>\n",
-            escaped(title),
+            "<figure><figcaption>{caption}</figcaption><svg viewBox=\"0 0 {WIDTH} \
+             {height:.0}\">{}</svg></figure>\n",
             self.0
         )
     }
@@ -149,28 +134,28 @@ impl Scale {
     }
 }
 
-/// The first of `limits` that contains the ratios, with their inverses, except one of `exceptions`.
-pub fn limit(ratios: impl Iterator<Item = f64>, exceptions: usize, limits: &[f64]) -> f64 {
+/// Where a scale around 1 may end: 1.5 is from 0.67 to 1.5.
+const LIMITS: [f64; 12] = [
+    1.02, 1.05, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0,
+];
+
+/// The first of [`LIMITS`] that contains the ratios, with their inverses, except one of
+/// `exceptions`.
+pub fn limit(ratios: impl Iterator<Item = f64>, exceptions: usize) -> f64 {
     let sizes: Vec<f64> = ratios.map(|ratio| ratio.max(1.0 / ratio)).collect();
-    let holds = |limit: &&f64| {
-        let outside = sizes.iter().filter(|size| *size > *limit).count();
+    let holds = |limit: &f64| {
+        let outside = sizes.iter().filter(|size| *size > limit).count();
         outside * exceptions <= sizes.len()
     };
-    let found = limits.iter().find(holds).or(limits.last());
-    found.copied().unwrap_or(2.0)
+    LIMITS.into_iter().find(holds).unwrap_or(100.0)
 }
 
-/// Where the scale of ratios may end: 1.5 is from 0.67 to 1.5.
-pub const RATIO_LIMITS: [f64; 8] = [1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0];
 /// The height of a row of the chart of ratios, and its top.
 const ROW: f64 = 19.0;
 const TOP: f64 = 18.0;
 
 /// The ratios of a cell, on a scale that ends at `limit`. Right is better.
-pub fn ratios(run: &Run, (index, cell, of): (usize, &Cell, &CellAnalysis), limit: f64) -> String {
-    if of.rows.iter().all(|row| row.ratio.is_none()) {
-        return String::new();
-    }
+pub fn ratios(run: &Run, cell: &Cell, of: &CellAnalysis, limit: f64) -> String {
     let metric = cell.primary_metric.as_str();
     let (left, right) = (NAMES + 2.0, WIDTH - WORDS);
     let scale = match better_of(metric) {
@@ -180,17 +165,12 @@ pub fn ratios(run: &Run, (index, cell, of): (usize, &Cell, &CellAnalysis), limit
     let bottom = TOP + ROW * count(&of.rows);
     let mut drawing = Drawing::default();
     let floor = 1.0 + of.noise_floor;
-    let (low, high) = (scale.position(1.0 / floor), scale.position(floor));
-    drawing.line(
-        "floor",
-        &[(low, TOP), (high, TOP), (high, bottom), (low, bottom)],
-    );
-    for tick in [1.0 / limit, 1.0, limit] {
+    let [low, high] = [1.0 / floor, floor].map(|end| scale.position(end));
+    let corners = [(low, TOP), (high, TOP), (high, bottom), (low, bottom)];
+    drawing.line("floor", &corners);
+    for (tick, class) in [(1.0 / limit, "grid"), (1.0, "one"), (limit, "grid")] {
         let x = scale.position(tick);
-        drawing.line(
-            if tick == 1.0 { "one" } else { "grid" },
-            &[(x, TOP), (x, bottom)],
-        );
+        drawing.line(class, &[(x, TOP), (x, bottom)]);
         drawing.text("tick mid", (x, bottom + 13.5), &ratio(tick));
     }
     drawing.text("tick", (left, 11.0), "← worse");
@@ -199,35 +179,29 @@ pub fn ratios(run: &Run, (index, cell, of): (usize, &Cell, &CellAnalysis), limit
     for row in &of.rows {
         y += ROW;
         let style = style(run, row.arm);
-        drawing.name(&style, y + 4.0);
+        let (class, baseline) = (&style.class, y + 4.0);
+        drawing.name(&style, "end", (NAMES - 6.0, baseline));
         let mut words = row.verdict.word(metric).to_owned();
-        let class = &style.class;
+        let middle = row.ratio.map_or(1.0, |found| found.middle);
+        let place = scale.position(middle);
         if let Some(found) = row.ratio {
-            words = format!("{}× {words}", ratio(found.middle));
-            let rounds = row.ratios.iter().filter(|one| scale.contains(**one));
-            let rounds: Vec<_> = rounds.map(|one| (scale.position(*one), y)).collect();
-            drawing.marks(&format!("faint {class}"), &rounds, "h0");
+            words = format!("{}× {words}", ratio(middle));
             let ends = [found.low, found.high].map(|end| (scale.position(end), y));
             drawing.line(&format!("whisker {class}"), &ends);
         }
-        let middle = row.ratio.map_or(1.0, |found| found.middle);
-        let place = scale.position(middle);
         let symbol = match scale.contains(middle) {
-            _ if row.verdict == Verdict::Missing => "",
-            true => &style.symbol.to_string(),
-            false if place > scale.position(1.0) => "→",
-            false => "←",
+            true => style.symbol,
+            false if place > scale.position(1.0) => '→',
+            false => '←',
         };
-        drawing.text(&format!("name mid {class}"), (place, y + 4.0), symbol);
-        drawing.text("value", (WIDTH - WORDS + 10.0, y + 4.0), &words);
+        if row.verdict != Verdict::Missing {
+            let class = format!("name mid {class}");
+            drawing.text(&class, (place, baseline), &symbol.to_string());
+        }
+        drawing.text("value", (right + 10.0, baseline), &words);
     }
-    let (name, unproven) = (escaped(&cell.name), " <b class=\"bad\">unproven</b>");
-    let caption = format!(
-        "<a href=\"#cell-{index}\"><b>{name}</b></a>: {}{}",
-        escaped(&title(metric)),
-        if of.proven { "" } else { unproven }
-    );
-    drawing.figure(bottom + 18.0, &format!("{}: ratios", cell.name), &caption)
+    let (name, metric) = (escaped(&cell.name), escaped(&heading(metric)));
+    drawing.figure(bottom + 18.0, &format!("<b>{name}</b>: {metric}"))
 }
 
 /// The area of the chart of percentiles: left, right, top and bottom.
@@ -254,15 +228,16 @@ const LINE: f64 = 12.5;
 pub fn percentiles(run: &Run, cell: &Cell, of: &CellAnalysis) -> String {
     let group = group_of(&cell.primary_metric);
     let name = group.map_or_else(String::new, |group| format!("{group}.")) + "response";
-    let curves = of
-        .rows
-        .iter()
-        .map(|row| (style(run, row.arm), points(row, &name)));
-    let mut curves: Vec<_> = curves.filter(|(_, points)| points.len() > 1).collect();
+    let mut curves = Vec::new();
+    for row in &of.rows {
+        let points = points(row, &name);
+        if let [_, .., (_, slowest)] = *points {
+            curves.push((slowest, style(run, row.arm), points));
+        }
+    }
     // The slowest first: so are their names.
-    let slowest = |points: &[(f64, f64)]| points.last().map_or(0.0, |(_, time)| -time);
-    curves.sort_by(|(_, a), (_, b)| slowest(a).total_cmp(&slowest(b)));
-    let all = || curves.iter().flat_map(|(_, points)| points);
+    curves.sort_by(|(a, ..), (b, ..)| b.total_cmp(a));
+    let all = || curves.iter().flat_map(|(.., points)| points);
     let Some(end) = all().map(|(nines, _)| *nines).max_by(f64::total_cmp) else {
         return String::new();
     };
@@ -276,44 +251,29 @@ pub fn percentiles(run: &Run, cell: &Cell, of: &CellAnalysis) -> String {
         drawing.text("tick end", (left - 5.0, y + 3.5), &value("p50", tick));
     }
     drawing.line("axis", &[(left, bottom), (right, bottom)]);
-    for (nines, text) in NINES.iter().filter(|(nines, _)| *nines <= end) {
-        drawing.line("axis", &[(x(*nines), bottom), (x(*nines), bottom + 3.0)]);
-        drawing.text("tick mid", (x(*nines), bottom + 14.5), text);
+    for (nines, text) in NINES.into_iter().filter(|(nines, _)| *nines <= end) {
+        drawing.line("axis", &[(x(nines), bottom), (x(nines), bottom + 3.0)]);
+        drawing.text("tick mid", (x(nines), bottom + 14.5), text);
     }
     let middle = (left.midpoint(right), bottom + 29.0);
     drawing.text("tick mid", middle, "of the requests are answered within");
     let mut label = top;
-    for (
-        Style {
-            class,
-            symbol,
-            name,
-        },
-        points,
-    ) in &curves
-    {
-        let points = points.iter();
-        let line: Vec<_> = points
-            .map(|(nines, time)| (x(*nines), scale.position(*time)))
-            .collect();
-        let control = if *symbol == '○' { "control " } else { "" };
-        drawing.line(&format!("curve {control}{class}"), &line);
-        let end = line.last().map_or(top, |(_, y)| *y);
-        drawing.line("lead", &[(right + 1.0, end), (right + 7.0, label)]);
-        drawing.text(
-            &format!("name {class}"),
-            (right + 8.0, label + 3.8),
-            &format!("{symbol} {name}"),
-        );
+    for (slowest, style, points) in &curves {
+        let place = |(nines, time): &(f64, f64)| (x(*nines), scale.position(*time));
+        let line: Vec<_> = points.iter().map(place).collect();
+        let control = if style.symbol == CONTROL {
+            "control"
+        } else {
+            ""
+        };
+        drawing.line(&format!("curve {control} {}", style.class), &line);
+        let end = (right + 1.0, scale.position(*slowest));
+        drawing.line("lead", &[end, (right + 7.0, label)]);
+        drawing.name(style, "", (right + 8.0, label + 3.8));
         label += LINE;
     }
     let of = group.map_or(String::new(), |group| format!(" of the {}", escaped(group)));
-    let title = format!("{}: percentiles", cell.name);
-    drawing.figure(
-        label.max(bottom + 34.0),
-        &title,
-        &format!("Response time{of}"),
-    )
+    drawing.figure(label.max(bottom + 34.0), &format!("Response time{of}"))
 }
 
 /// Nines, and a time in µs, of all valid samples together.
@@ -329,12 +289,9 @@ fn points(row: &Row, name: &str) -> Vec<(f64, f64)> {
     drawn.map(|nines| (nines, time(nines))).collect()
 }
 
-/// The height of a lane of the chart of samples, and the right edge of all lanes.
+/// The height of a lane of the chart of samples, and the right end of all lanes.
 const LANE: f64 = 24.0;
 const LANE_END: f64 = WIDTH - 12.0;
-/// Where a lane may end, as a ratio to the median.
-const LANE_LIMITS: [f64; 6] = [1.02, 1.05, 1.1, 1.25, 1.5, 2.0];
-
 /// A sample: minutes since the start of the run, ratio to the median of its arm, whether it is
 /// valid.
 type Dot = (f64, f64, bool);
@@ -343,61 +300,52 @@ type Dot = (f64, f64, bool);
 /// change of the machine; two levels in one lane are two modes of a server.
 pub fn samples(run: &Run, cell: &Cell, of: &CellAnalysis) -> String {
     let metric = cell.primary_metric.as_str();
-    let lanes = of
-        .rows
-        .iter()
-        .map(|row| (style(run, row.arm), dots(row, metric)));
-    let lanes: Vec<(Style, Vec<Dot>)> = lanes.filter(|(_, dots)| dots.len() > 1).collect();
+    let lanes = of.rows.iter().map(|row| (row.arm, dots(row, metric)));
+    let lanes: Vec<(usize, Vec<Dot>)> = lanes.filter(|(_, dots)| dots.len() > 1).collect();
     if lanes.is_empty() {
         return String::new();
     }
     let all = || lanes.iter().flat_map(|(_, dots)| dots);
     let valid = all().filter(|(_, _, valid)| *valid);
-    let limit = limit(valid.map(|(_, ratio, _)| *ratio), 10, &LANE_LIMITS);
+    let limit = limit(valid.map(|(_, ratio, _)| *ratio), 10);
     let bottom = 4.0 + LANE * count(&lanes);
     let mut drawing = Drawing::default();
     let end = all().fold(0.0, |end: f64, (minutes, _, _)| end.max(*minutes));
     let x = |minutes: f64| NAMES + (LANE_END - NAMES) * minutes / end.max(1e-3);
-    drawing.text("tick", (NAMES, bottom + 13.5), "the run begins");
-    drawing.text(
-        "tick end",
-        (LANE_END, bottom + 13.5),
-        &format!("{end:.1} minutes later"),
-    );
+    let (begin, later) = ("the run begins", format!("{end:.1} minutes later"));
+    drawing.text("tick", (NAMES, bottom + 13.5), begin);
+    drawing.text("tick end", (LANE_END, bottom + 13.5), &later);
     let mut top = 4.0;
-    for (style, dots) in &lanes {
+    for (arm, dots) in &lanes {
+        let style = style(run, *arm);
         let scale = Scale::around_one(limit, (top + LANE - 3.0, top + 3.0));
         let middle = scale.position(1.0);
-        drawing.name(style, middle + 4.0);
+        drawing.name(&style, "end", (NAMES - 6.0, middle + 4.0));
         drawing.line("one", &[(NAMES, middle), (LANE_END, middle)]);
-        let positions = |is_valid: bool| -> Vec<(f64, f64)> {
-            let dots = dots.iter().filter(|(_, _, valid)| *valid == is_valid);
-            dots.map(|(minutes, ratio, _)| (x(*minutes), scale.position(*ratio)))
-                .collect()
-        };
-        let (class, valid) = (&style.class, positions(true));
+        let (mut valid, mut crosses) = (Vec::new(), Vec::new());
+        for (minutes, ratio, is_valid) in dots {
+            let positions = if *is_valid { &mut valid } else { &mut crosses };
+            positions.push((x(*minutes), scale.position(*ratio)));
+        }
+        let class = &style.class;
         drawing.line(&format!("thin {class}"), &valid);
         drawing.marks(&format!("spots {class}"), &valid, "h0");
-        drawing.marks(
-            &format!("cross {class}"),
-            &positions(false),
-            "m-2.5-2.5l5 5m0-5l-5 5",
-        );
+        let cross = "m-2.5-2.5l5 5m0-5l-5 5";
+        drawing.marks(&format!("cross {class}"), &crosses, cross);
         top += LANE;
     }
+    let (below, above) = (100.0 * (1.0 - 1.0 / limit), 100.0 * (limit - 1.0));
     let caption = format!(
-        "The {} of each sample over time: a lane is from &minus;{:.0} to +{:.0} % of the median of \
-         its arm; crosses are invalid samples",
-        escaped(&title(metric)),
-        100.0 * (1.0 - 1.0 / limit),
-        100.0 * (limit - 1.0)
+        "{}, each sample over time: a lane is from &minus;{below:.0} to +{above:.0} % of the \
+         median of its arm; crosses are invalid samples",
+        escaped(&heading(metric))
     );
-    drawing.figure(bottom + 18.0, &format!("{}: samples", cell.name), &caption)
+    drawing.figure(bottom + 18.0, &caption)
 }
 
 fn dots(row: &Row, metric: &str) -> Vec<Dot> {
-    let middle = row.median(metric).unwrap_or(0.0);
-    let dot = |sample: &&crate::bench::types::Sample| {
+    let middle = row.median(metric).unwrap_or(f64::NAN);
+    let dot = |sample: &&Sample| {
         let ratio = *sample.metrics.get(metric)? / middle;
         let is_drawn = (0.0..MAX).contains(&sample.at) && (MIN..MAX).contains(&ratio);
         is_drawn.then_some((sample.at / 60.0, ratio, sample.invalid.is_empty()))

@@ -2,21 +2,22 @@
 //! a report as one HTML file.
 //!
 //! - here: numbers as text, how an arm looks, the table of a cell, and the text
+//! - `summary`: the result in sentences
 //! - [`report`]: the report. `charts`: its charts
 
 mod charts;
 pub mod report;
+mod summary;
 
-use super::analysis::summary::{answer, details, doubts, noise, phrase};
-use super::analysis::{Analysis, CellAnalysis, Row, Verdict, analyse};
+use super::analysis::{CellAnalysis, Row, Verdict, analyse};
 use super::metrics::{Unit, group_of, metric_named, unit_of};
 use super::stats::Interval;
 use super::types::{Cell, REFERENCE, Run};
 use super::workloads::{self, USUAL_COLUMNS};
 use charts::escaped;
 use rustix::termios::tcgetwinsize;
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal};
+use summary::{answer, details, doubts, limiters, noise, phrase};
 
 /// A value of a metric with three digits: `84.1k`, `1.95 ms`, `9.55 MiB`.
 pub(super) fn value(metric: &str, value: f64) -> String {
@@ -27,24 +28,19 @@ pub(super) fn value(metric: &str, value: f64) -> String {
     }
 }
 
-/// The title of a metric, with its client group: `mice p99`.
-fn title(metric: &str) -> String {
-    let title = metric_named(metric).map(|metric| metric.title);
-    match (group_of(metric), title) {
-        (Some(group), Some(title)) => format!("{group} {title}"),
-        (None, Some(title)) => title.to_owned(),
-        (_, None) => metric.to_owned(),
-    }
-}
-
-/// The title, and the unit if [`value`] does not write it.
+/// The title of a metric with its client group, and the unit if [`value`] does not write it:
+/// `mice p99`.
 fn heading(metric: &str) -> String {
     let unit = match unit_of(metric) {
         Unit::CpuMicros => ", µs",
         Unit::Percent => ", %",
         _ => "",
     };
-    title(metric) + unit
+    match (group_of(metric), metric_named(metric)) {
+        (Some(group), Some(known)) => format!("{group} {}{unit}", known.title),
+        (None, Some(known)) => format!("{}{unit}", known.title),
+        (_, None) => metric.to_owned(),
+    }
 }
 
 /// Microseconds as `85.3 µs`, `1.95 ms` or `2.10 s`.
@@ -97,13 +93,13 @@ fn estimate(found: &Interval) -> String {
 }
 
 /// The text without control characters, which a terminal would interpret.
-fn plain(text: &str) -> String {
+fn printable(text: &str) -> String {
     text.replace(char::is_control, " ").trim().to_owned()
 }
 
 /// The text, cut to `width` columns.
 fn cut(text: &str, width: usize) -> String {
-    let text = plain(text);
+    let text = printable(text);
     if text.chars().count() <= width {
         return text;
     }
@@ -124,6 +120,8 @@ const SYMBOLS: [(&str, char); 10] = [
     ("poll", '△'),
     ("select", '□'),
 ];
+/// The symbol of the control.
+const CONTROL: char = '○';
 /// The number of colours for other arms.
 const OTHER_COLORS: usize = 3;
 /// The longest name of an arm in a table or a chart.
@@ -153,31 +151,33 @@ fn style(run: &Run, arm: usize) -> Style {
     };
     Style {
         class,
-        symbol: if is_control { '○' } else { symbol },
+        symbol: if is_control { CONTROL } else { symbol },
         name: cut(name, NAME),
     }
 }
 
-/// The widths that are used. A narrower terminal breaks the lines itself.
-const WIDTHS: std::ops::RangeInclusive<usize> = 60..=160;
+/// The narrowest and the widest terminal. A narrower one breaks the lines itself.
+const WIDTHS: (usize, usize) = (60, 160);
 /// The width if nothing says another.
 const DEFAULT_WIDTH: usize = 80;
-/// The columns of a table that are text: arm and verdict.
-const TEXTS: usize = 2;
-/// The columns that are shown on the narrowest terminal: these, ratio and primary metric.
-const ESSENTIAL: usize = 4;
 
-/// Where text is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// On a terminal, or in a file.
-    Terminal { width: usize, has_colors: bool },
-    /// On the page of a pull request.
-    Markdown,
+/// How text is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Form {
+    width: usize,
+    has_colors: bool,
+    is_markdown: bool,
 }
 
 impl Form {
-    /// That of standard output, with colours if it is a terminal and nothing forbids them
+    /// For the page of a pull request.
+    pub(super) const MARKDOWN: Self = Self {
+        width: usize::MAX,
+        has_colors: false,
+        is_markdown: true,
+    };
+
+    /// For standard output, with colours if it is a terminal and nothing forbids them
     /// (<https://no-color.org>).
     pub(super) fn stdout() -> Self {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -185,293 +185,185 @@ impl Form {
         let window = tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_col));
         let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
         let width = Some(window).filter(|width| *width > 0).or_else(columns);
-        Self::Terminal {
-            width: width
-                .unwrap_or(DEFAULT_WIDTH)
-                .clamp(*WIDTHS.start(), *WIDTHS.end()),
+        let width = width.unwrap_or(DEFAULT_WIDTH);
+        Self {
+            width: width.clamp(WIDTHS.0, WIDTHS.1),
             has_colors: io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb,
+            is_markdown: false,
         }
     }
 }
 
 /// A run as text: what limits the result, the answer, a table for each cell, and the details.
 pub(super) fn show(run: &Run, form: Form) -> String {
-    let text = String::new();
-    let mut text = Text { form, text };
-    text.run(run, &analyse(run));
-    text.text
+    let analysis = analyse(run);
+    let mut text = Text(form, String::new());
+    text.items("! ", &doubts(run, &analysis));
+    let mut answers = Vec::new();
+    for (cell, of) in run.cells.iter().zip(&analysis.cells) {
+        let (name, metric) = (&cell.name, cell.primary_metric.as_str());
+        let answer = answer(run, of, metric);
+        if !answer.is_empty() {
+            answers.push(format!("{name}, {}: {answer}", phrase(metric)));
+        }
+    }
+    if !answers.is_empty() {
+        text.heading("Results");
+    }
+    text.items("- ", &answers);
+    text.item("", &noise(run, &analysis));
+    for (cell, of) in run.cells.iter().zip(&analysis.cells) {
+        text.heading(&title(of, cell));
+        text.item("", &cell.description);
+        text.table(&Table::of_cell(run, cell, of));
+        text.item("limited by: ", &limiters(run, of));
+    }
+    for (heading, sentences) in details(run, &analysis) {
+        text.heading(heading);
+        text.items("- ", &sentences);
+    }
+    text.1
 }
 
 /// What changed between two runs, and whether an arm got worse.
+///
+/// The reference may have changed because the program changed or because the machine did; two runs
+/// cannot tell which. So the word of an arm is about the change of its ratio to the reference of
+/// the same run.
 pub(super) fn compare(before: &Run, after: &Run, form: Form) -> (String, bool) {
-    let text = String::new();
-    let mut text = Text { form, text };
-    let is_worse = text.change((before, &analyse(before)), (after, &analyse(after)));
-    (text.text, is_worse)
+    let (old, new) = (analyse(before), analyse(after));
+    let mut text = Text(form, String::new());
+    text.items("! before: ", &doubts(before, &old));
+    text.items("! after: ", &doubts(after, &new));
+    let mut is_worse = false;
+    for (cell, of_old) in before.cells.iter().zip(&old.cells) {
+        let metric = cell.primary_metric.as_str();
+        let mut cells = after.cells.iter().zip(&new.cells);
+        let is_same = |other: &Cell| other.name == cell.name && other.primary_metric == metric;
+        let Some((_, of_new)) = cells.find(|(other, _)| is_same(other)) else {
+            continue;
+        };
+        let before_title = format!("{}: before", heading(metric));
+        let mut table = Table::new("change [95 %]", vec![before_title, "after".to_owned()]);
+        let proven = !old.unproven && !new.unproven && of_old.proven && of_new.proven;
+        let floor = of_old.noise_floor.ln_1p().hypot(of_new.noise_floor.ln_1p());
+        for row in &of_old.rows {
+            let mut rows = of_new.rows.iter();
+            let Some(now) = rows.find(|now| after.name(now.arm) == before.name(row.arm)) else {
+                continue;
+            };
+            let ratios = now.ratio.zip(row.ratio);
+            let change = ratios.map(|(now, before)| now.over(&before));
+            let verdict = change.map_or(Verdict::Reference, |change| {
+                Verdict::of(&change, metric, floor, proven)
+            });
+            is_worse |= verdict == Verdict::Worse;
+            let medians = [row, now].map(|row| median(row, metric));
+            table.row(&style(before, row.arm), (verdict, metric), change, medians);
+        }
+        text.heading(&cell.name);
+        text.table(&table);
+    }
+    (text.1, is_worse)
 }
 
-struct Text {
-    form: Form,
-    text: String,
-}
+/// Text in a form.
+struct Text(Form, String);
 
 impl Text {
-    fn line(&mut self, line: &str) {
-        self.text += line;
-        self.text.push('\n');
-    }
-
     /// A heading after an empty line, in bold if possible.
     fn heading(&mut self, text: &str) {
-        if !self.text.is_empty() {
-            self.line("");
-        }
-        self.line(&match self.form {
-            Form::Terminal {
-                width,
-                has_colors: true,
-            } => format!("\x1b[1m{}\x1b[0m", cut(text, width)),
-            Form::Terminal { width, .. } => cut(text, width),
-            Form::Markdown => format!("### {}\n", plain(text)),
-        });
-    }
-
-    /// A sentence after a bullet. Lines after the first are indented like the first.
-    fn item(&mut self, bullet: &str, text: &str) {
-        let indent = bullet.chars().count();
-        let width = match self.form {
-            Form::Terminal { width, .. } => width - indent,
-            Form::Markdown => usize::MAX,
+        let (before, after) = match self.0 {
+            form if form.is_markdown => ("### ", "\n"),
+            form if form.has_colors => ("\x1b[1m", "\x1b[0m"),
+            _ => ("", ""),
         };
-        for (index, line) in wrap(&plain(text), width).iter().enumerate() {
+        let empty = if self.1.is_empty() { "" } else { "\n" };
+        self.1 += &format!("{empty}{before}{}{after}\n", cut(text, self.0.width));
+    }
+
+    /// A sentence after a bullet; nothing if it is empty. Lines after the first are indented like
+    /// the first.
+    fn item(&mut self, bullet: &str, text: &str) {
+        let (text, indent) = (printable(text), bullet.chars().count());
+        for (index, line) in wrap(&text, self.0.width - indent).iter().enumerate() {
             let before = if index == 0 { bullet } else { "" };
-            self.line(&format!("{before:indent$}{line}"));
+            self.1 += &format!("{before:indent$}{line}\n");
         }
     }
 
-    /// Sentences with a heading.
-    fn list(&mut self, heading: &str, sentences: &[String]) {
-        if !sentences.is_empty() {
-            self.heading(heading);
-        }
+    fn items(&mut self, bullet: &str, sentences: &[String]) {
         for sentence in sentences {
-            self.item("- ", sentence);
+            self.item(bullet, sentence);
         }
     }
 
     /// A table. In Markdown an empty line is before and after it.
     fn table(&mut self, table: &Table) {
-        let around = if self.form == Form::Markdown {
-            "\n"
-        } else {
-            ""
-        };
-        self.text += &format!("{around}{}{around}", table.text(self.form));
-    }
-
-    fn run(&mut self, run: &Run, analysis: &Analysis) {
-        for doubt in doubts(run, analysis) {
-            self.item("! ", &doubt);
-        }
-        let mut answers = Vec::new();
-        for (cell, of) in run.cells.iter().zip(&analysis.cells) {
-            let (name, metric) = (&cell.name, &cell.primary_metric);
-            match answer(run, of, metric) {
-                none if none.is_empty() => {}
-                answer => answers.push(format!("{name}, {}: {answer}", phrase(metric))),
-            }
-        }
-        self.list("Results", &answers);
-        self.item("", &noise(run, analysis).unwrap_or_default());
-        let mut legend = BTreeSet::new();
-        for (cell, of) in run.cells.iter().zip(&analysis.cells) {
-            self.heading(&title_of(of, cell));
-            self.item("", &cell.description);
-            let table = Table::of_cell(run, cell, of);
-            self.table(&table);
-            for Entry { text, meaning, .. } in table.rows.iter().take(1).flatten() {
-                // `p99` says what it is.
-                if !meaning.is_empty() && !text.starts_with('p') {
-                    legend.insert(format!("{text}: {meaning}"));
-                }
-            }
-            match limiters(run, of) {
-                none if none.is_empty() => {}
-                limiters => self.item("limited by: ", &limiters),
-            }
-        }
-        if !legend.is_empty() {
-            self.heading("Columns");
-            self.item("", &format!("{}.", Vec::from_iter(legend).join("; ")));
-            let brackets = "(a-b): the smallest and the largest ratio of all rounds, if they are \
-                            too few for an interval. (a): no sample is valid.";
-            self.item("", brackets);
-        }
-        for (heading, sentences) in details(run) {
-            self.list(heading, &sentences);
-        }
-    }
-
-    /// Compares two runs. Returns whether an arm got worse.
-    ///
-    /// The reference may have changed because the program changed or because the machine did; two
-    /// runs cannot tell which. So the word of an arm is about the change of its ratio to the
-    /// reference of the same run.
-    fn change(
-        &mut self,
-        (before, old): (&Run, &Analysis),
-        (after, new): (&Run, &Analysis),
-    ) -> bool {
-        for doubt in doubts(before, old) {
-            self.item("! ", &format!("before: {doubt}"));
-        }
-        for doubt in doubts(after, new) {
-            self.item("! ", &format!("after: {doubt}"));
-        }
-        let mut is_worse = false;
-        for (cell, of_old) in before.cells.iter().zip(&old.cells) {
-            let metric = cell.primary_metric.as_str();
-            let mut cells = after.cells.iter().zip(&new.cells);
-            let is_same = |other: &Cell| other.name == cell.name && other.primary_metric == metric;
-            let Some((_, of_new)) = cells.find(|(other, _)| is_same(other)) else {
-                continue;
-            };
-            let titles = [&format!("{}: before", heading(metric)), "after"];
-            let titles = titles.map(|title| Entry::new(title, ""));
-            let mut table = Table::new("change [95 %]", titles);
-            let proven = !old.unproven && !new.unproven && of_old.proven && of_new.proven;
-            let floor = of_old.noise_floor.ln_1p().hypot(of_new.noise_floor.ln_1p());
-            for row in &of_old.rows {
-                let mut rows = of_new.rows.iter();
-                let Some(now) = rows.find(|now| after.name(now.arm) == before.name(row.arm)) else {
-                    continue;
-                };
-                let ratios = now.ratio.zip(row.ratio);
-                let change = ratios.map(|(now, before)| now.over(&before));
-                let verdict = change.map_or(Verdict::Reference, |change| {
-                    Verdict::of(&change, metric, floor, proven)
-                });
-                is_worse |= verdict == Verdict::Worse;
-                let medians = [row, now].map(|row| Entry::median(row, metric));
-                table.row(&style(before, row.arm), (verdict, metric), change, medians);
-            }
-            self.heading(&cell.name);
-            self.table(&table);
-        }
-        is_worse
+        let around = if self.0.is_markdown { "\n" } else { "" };
+        self.1 += &format!("{around}{}{around}", table.text(self.0));
     }
 }
 
 /// The text in lines of at most `width` columns, broken between words if possible.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    let mut line = String::new();
     for word in text.split_whitespace() {
-        let mut word: Vec<char> = word.chars().collect();
-        let used = line.chars().count();
-        if used > 0 && used + 1 + word.len() > width {
-            lines.push(std::mem::take(&mut line));
+        let word: Vec<char> = word.chars().collect();
+        for part in word.chunks(width) {
+            match lines.last_mut() {
+                Some(line) if line.chars().count() + part.len() < width => {
+                    line.push(' ');
+                    line.extend(part);
+                }
+                _ => lines.push(part.iter().collect()),
+            }
         }
-        while word.len() > width {
-            let rest = word.split_off(width);
-            lines.push(word.into_iter().collect());
-            word = rest;
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.extend(word);
     }
-    lines.extend(Some(line).filter(|line| !line.is_empty()));
     lines
 }
 
 /// `keepalive c=64  8 rounds  A'/A 1.00 [0.99,1.02] ok`
-fn title_of(of: &CellAnalysis, cell: &Cell) -> String {
-    let rounds = of
-        .rows
-        .iter()
-        .map(|row| row.samples.len())
-        .max()
-        .unwrap_or(0);
-    let s = if rounds == 1 { "" } else { "s" };
-    let control = of.control.map_or_else(String::new, |ratio| {
-        let verdict = match (ratio.is_range(), of.proven) {
+fn title(of: &CellAnalysis, cell: &Cell) -> String {
+    let rounds = of.rows.iter().map(|row| row.samples.len()).max();
+    let mut title = match rounds.unwrap_or(0) {
+        1 => format!("{}  1 round", cell.name),
+        many => format!("{}  {many} rounds", cell.name),
+    };
+    if let Some(ratio) = of.control {
+        title += &format!("  A'/A {}", estimate(&ratio));
+        title += match (ratio.is_range(), of.proven) {
             (_, false) => " UNPROVEN",
             (false, true) => " ok",
             (true, true) => "",
         };
-        format!("  A'/A {}{verdict}", estimate(&ratio))
-    });
-    format!("{}  {rounds} round{s}{control}", cell.name)
+    }
+    title
 }
 
-/// What limits the arms: `server processor (reactor, thread); generator (pool)`.
-fn limiters(run: &Run, of: &CellAnalysis) -> String {
-    let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for row in of.rows.iter().filter(|row| !row.limiter().is_empty()) {
-        let name = cut(run.name(row.arm), 2 * NAME);
-        groups.entry(row.limiter()).or_default().push(name);
-    }
-    if groups.len() == 1 {
-        return groups.into_keys().collect();
-    }
-    let text = |(kind, names): (&str, Vec<String>)| format!("{kind} ({})", names.join(", "));
-    groups.into_iter().map(text).collect::<Vec<_>>().join("; ")
-}
+/// The columns of a table that are text: arm and verdict.
+const TEXTS: usize = 2;
+/// The columns that are shown on the narrowest terminal: these, ratio and primary metric.
+const ESSENTIAL: usize = 4;
+
+/// A text and how it is meant: `good`, `bad`, `mild` (doubtful), or `invalid` (of invalid samples).
+type Entry = (String, &'static str);
 
 /// A table with a row for each arm: built once, and written as text, as Markdown or as HTML.
 struct Table {
-    /// The first row has the titles. The first two columns are text, the others numbers.
-    rows: Vec<Vec<Entry>>,
-}
-
-/// What a table has in one place.
-#[derive(Default)]
-struct Entry {
-    text: String,
-    /// How it is meant: `good`, `bad`, `mild` (doubtful), `invalid` (of invalid samples), or the
-    /// colour of an arm.
-    class: String,
-    /// What a column contains, as a phrase; empty if its title says it.
-    meaning: &'static str,
-}
-
-impl Entry {
-    fn new(text: &str, class: &str) -> Self {
-        let (text, class, meaning) = (plain(text), class.to_owned(), "");
-        Self {
-            text,
-            class,
-            meaning,
-        }
-    }
-
-    /// The title of the column of a metric.
-    fn title(metric: &str) -> Self {
-        let meaning = metric_named(metric).map_or("", |metric| metric.meaning);
-        Self {
-            meaning,
-            ..Self::new(&heading(metric), "")
-        }
-    }
-
-    /// The median of a metric, in brackets if no sample is valid.
-    fn median(row: &Row, metric: &str) -> Self {
-        let is_valid = row.valid().next().is_some();
-        match row.median(metric).map(|median| value(metric, median)) {
-            None => Self::new("-", ""),
-            Some(text) if is_valid => Self::new(&text, ""),
-            Some(text) => Self::new(&format!("({text})"), "invalid"),
-        }
-    }
+    /// The titles.
+    titles: Vec<String>,
+    /// The class of each arm, and its entries.
+    rows: Vec<(String, Vec<Entry>)>,
 }
 
 impl Table {
-    fn new(ratio: &str, others: impl IntoIterator<Item = Entry>) -> Self {
-        let titles = ["", "difference", ratio].map(|title| Entry::new(title, ""));
-        let rows = vec![titles.into_iter().chain(others).collect()];
-        Self { rows }
+    fn new(ratio: &str, others: Vec<String>) -> Self {
+        let titles = ["", "difference", ratio].map(str::to_owned).to_vec();
+        Self {
+            titles: [titles, others].concat(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds the row of an arm: its name, the verdict on a metric, the ratio, and other entries.
@@ -489,101 +381,95 @@ impl Table {
             Verdict::Reference | Verdict::NoDifference | Verdict::Indicative => "",
         };
         let ratio = ratio.as_ref().map_or_else(String::new, estimate);
-        let first = [
-            Entry::new(&style.name, &style.class),
-            Entry::new(verdict.word(metric), class),
-            Entry::new(&ratio, ""),
-        ];
-        self.rows.push(first.into_iter().chain(others).collect());
+        let word = verdict.word(metric).to_owned();
+        let mut entries = vec![(style.name.clone(), ""), (word, class), (ratio, "")];
+        entries.extend(others);
+        self.rows.push((style.class.clone(), entries));
     }
 
-    /// The table of a cell. Its metrics are those of its workload that an arm has.
+    /// The table of a cell.
     fn of_cell(run: &Run, cell: &Cell, of: &CellAnalysis) -> Self {
-        let primary = cell.primary_metric.as_str();
-        let known = workloads::named(&cell.workload).map_or(USUAL_COLUMNS, |known| known.columns);
-        let has_it = |name: &&str| of.rows.iter().any(|row| row.median(name).is_some());
-        let others = known
-            .iter()
-            .copied()
-            .filter(|name| *name != primary && has_it(name));
-        let metrics: Vec<&str> = std::iter::once(primary).chain(others).collect();
-        let titles = metrics.iter().map(|metric| Entry::title(metric));
+        let metrics = columns(cell, of);
+        let mut titles: Vec<String> = metrics.iter().map(|metric| heading(metric)).collect();
+        titles.push("samples".to_owned());
         let ratio = format!("to {} [95 %]", cut(run.name(REFERENCE), NAME));
-        let mut table = Self::new(&ratio, titles.chain([Entry::new("samples", "")]));
+        let mut table = Self::new(&ratio, titles);
         for row in &of.rows {
             let (valid, all) = (row.valid().count(), row.samples.len());
             let samples = match valid == all {
                 true => all.to_string(),
                 false => format!("{valid} of {all}"),
             };
-            let medians = metrics.iter().map(|metric| Entry::median(row, metric));
-            let others = medians.chain([Entry::new(&samples, "")]);
-            table.row(
-                &style(run, row.arm),
-                (row.verdict, primary),
-                row.ratio,
-                others,
-            );
+            let medians = metrics.iter().map(|metric| median(row, metric));
+            let others = medians.chain([(samples, "")]);
+            let verdict = (row.verdict, cell.primary_metric.as_str());
+            table.row(&style(run, row.arm), verdict, row.ratio, others);
         }
         table
     }
 
     /// As text, with as many columns as the terminal has place for.
     fn text(&self, form: Form) -> String {
-        let mut widths: Vec<usize> = Vec::new();
-        for row in &self.rows {
-            widths.resize(row.len(), 0);
-            for (width, entry) in widths.iter_mut().zip(row) {
-                *width = entry.text.chars().count().max(*width);
+        let titles = self.titles.iter().map(|title| (printable(title), ""));
+        let mut lines: Vec<Vec<Entry>> = vec![titles.collect()];
+        for (_, entries) in &self.rows {
+            let entries = entries.iter();
+            lines.push(
+                entries
+                    .map(|(text, class)| (printable(text), *class))
+                    .collect(),
+            );
+        }
+        let mut widths = vec![0; self.titles.len()];
+        for line in &lines {
+            for (width, (text, _)) in widths.iter_mut().zip(line) {
+                *width = text.chars().count().max(*width);
             }
         }
-        if let Form::Terminal { width, .. } = form {
-            let sum = |widths: &[usize]| widths.iter().map(|one| one + 2).sum::<usize>();
-            while widths.len() > ESSENTIAL && sum(&widths) > width + 2 {
-                widths.pop();
-            }
+        while widths.len() > ESSENTIAL
+            && widths.iter().sum::<usize>() + 2 * widths.len() - 2 > form.width
+        {
+            widths.pop();
         }
-        let mut text = String::new();
-        for (number, row) in self.rows.iter().enumerate() {
-            let places = row.iter().zip(&widths).enumerate();
-            let padded = places.map(|(column, (entry, width))| {
+        let mut page = String::new();
+        for (number, line) in lines.iter().enumerate() {
+            let mut places = Vec::new();
+            for (column, ((text, class), width)) in line.iter().zip(&widths).enumerate() {
                 let text = match column < TEXTS {
-                    true => format!("{:<width$}", entry.text),
-                    false => format!("{:>width$}", entry.text),
+                    true => format!("{text:<width$}"),
+                    false => format!("{text:>width$}"),
                 };
-                colored(text, &entry.class, form)
-            });
-            let padded: Vec<String> = padded.collect();
-            match form {
-                Form::Terminal { .. } => text += padded.join("  ").trim_end(),
-                Form::Markdown => text += &format!("| {} |", padded.join(" | ")),
+                places.push(if form.has_colors {
+                    colored(text, class)
+                } else {
+                    text
+                });
             }
-            text.push('\n');
-            if number == 0 && form == Form::Markdown {
-                let numbers = "--:|".repeat(row.len().saturating_sub(TEXTS));
-                text += &format!("|{}{numbers}\n", "---|".repeat(TEXTS));
+            page += &match form.is_markdown {
+                true => format!("| {} |\n", places.join(" | ")),
+                false => format!("{}\n", places.join("  ").trim_end()),
+            };
+            if number == 0 && form.is_markdown {
+                let numbers = "--:|".repeat(widths.len().saturating_sub(TEXTS));
+                page += &format!("|{}{numbers}\n", "---|".repeat(TEXTS));
             }
         }
-        text
+        page
     }
 
     /// As HTML.
     fn html(&self) -> String {
-        let mut page = String::from("<div class=\"scroll\" tabindex=\"0\"><table>\n");
-        for (number, row) in self.rows.iter().enumerate() {
-            page += "<tr>";
-            for (column, entry) in row.iter().enumerate() {
-                let tag = if number == 0 || column == 0 {
-                    "th"
-                } else {
-                    "td"
-                };
-                let (class, text) = (&entry.class, escaped(&entry.text));
-                let title = match entry.meaning {
-                    "" => String::new(),
-                    meaning => format!(" title=\"{}\"", escaped(meaning)),
-                };
-                page += &format!("<{tag} class=\"{class}\"{title}>{text}</{tag}>");
+        let titles = self
+            .titles
+            .iter()
+            .map(|title| format!("<th>{}</th>", escaped(title)));
+        let titles: String = titles.collect();
+        let mut page = format!("<div class=\"scroll\" tabindex=\"0\"><table>\n<tr>{titles}</tr>\n");
+        for (class, entries) in &self.rows {
+            page += &format!("<tr class=\"{class}\">");
+            for (column, (text, class)) in entries.iter().enumerate() {
+                let (tag, text) = (if column == 0 { "th" } else { "td" }, escaped(text));
+                page += &format!("<{tag} class=\"{class}\">{text}</{tag}>");
             }
             page += "</tr>\n";
         }
@@ -591,19 +477,34 @@ impl Table {
     }
 }
 
-/// The text in the colour of its class, if the terminal has colours.
-fn colored(text: String, class: &str, form: Form) -> String {
-    let has_colors = matches!(
-        form,
-        Form::Terminal {
-            has_colors: true,
-            ..
+/// The metrics in the table of a cell: the primary one, and those of its workload that an arm has.
+fn columns<'c>(cell: &'c Cell, of: &CellAnalysis) -> Vec<&'c str> {
+    let primary = cell.primary_metric.as_str();
+    let known = workloads::named(&cell.workload).map_or(USUAL_COLUMNS, |known| known.columns);
+    let mut columns = vec![primary];
+    for name in known.iter().filter(|name| **name != primary) {
+        if of.rows.iter().any(|row| row.median(name).is_some()) {
+            columns.push(name);
         }
-    );
+    }
+    columns
+}
+
+/// The median of a metric, in brackets if no sample is valid.
+fn median(row: &Row, metric: &str) -> Entry {
+    match row.median(metric).map(|median| value(metric, median)) {
+        None => ("-".to_owned(), ""),
+        Some(text) if row.valid().next().is_none() => (format!("({text})"), "invalid"),
+        Some(text) => (text, ""),
+    }
+}
+
+/// The text in the colour of its class.
+fn colored(text: String, class: &str) -> String {
     let color = match class {
-        "good" if has_colors => 32,
-        "bad" if has_colors => 31,
-        "mild" if has_colors => 33,
+        "good" => 32,
+        "bad" => 31,
+        "mild" => 33,
         _ => return text,
     };
     format!("\x1b[{color}m{text}\x1b[0m")
@@ -611,8 +512,8 @@ fn colored(text: String, class: &str, form: Form) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::analysis::simulation;
     use super::*;
+    use crate::bench::analysis::simulation::plain;
 
     #[test]
     fn a_value_has_three_digits_and_its_unit() {
@@ -654,19 +555,19 @@ mod tests {
         }
     }
 
-    const PLAIN: Form = terminal(80, false);
+    const PLAIN: Form = terminal(80);
 
-    const fn terminal(width: usize, has_colors: bool) -> Form {
-        Form::Terminal { width, has_colors }
-    }
-
-    fn widest(text: &str) -> usize {
-        text.lines().map(|line| line.chars().count()).max().unwrap()
+    const fn terminal(width: usize) -> Form {
+        Form {
+            width,
+            has_colors: false,
+            is_markdown: false,
+        }
     }
 
     #[test]
     fn a_run_begins_with_the_answer_and_has_a_table_for_each_cell() {
-        let run = simulation::plain([1.0, 1.0, 0.86, 1.3], 8);
+        let run = plain([1.0, 1.0, 0.86, 1.3], 8);
         let expected = "\
 Results
 - keepalive c=64, correct responses per second: reactor is better than thread
@@ -691,30 +592,33 @@ closed loop, 64 connections, 1 KiB
 |          | difference | to reactor [95 %] | req/s |     p99 | CPU/req, µs | ctxsw/req | samples |
 |---|---|--:|--:|--:|--:|--:|--:|
 ";
-        let markdown = show(&run, Form::Markdown);
+        let markdown = show(&run, Form::MARKDOWN);
         assert!(markdown.contains(expected), "{markdown}");
-        assert!(
-            markdown.contains("|\n\nlimited by: server processor\n"),
-            "{markdown}"
-        );
+        assert!(markdown.contains("|\n\nlimited by: server processor\n"));
     }
 
     #[test]
     fn no_line_is_wider_than_the_terminal_and_only_one_with_colours_gets_escape_sequences() {
-        let run = simulation::plain([1.0, 1.0, 0.86, 1.5], 8);
+        let run = plain([1.0, 1.0, 0.86, 1.5], 8);
         for width in [60, 80, 120] {
-            let text = show(&run, terminal(width, false));
-            assert!(
-                widest(&text) <= width && !text.contains('\x1b'),
-                "{width}: {text}"
-            );
+            let text = show(&run, terminal(width));
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(width) && !text.contains('\x1b'), "{text}");
         }
-        assert!(show(&run, terminal(80, true)).contains("\x1b[31mslower"));
+        let has_colors = true;
+        let text = show(
+            &run,
+            Form {
+                has_colors,
+                ..PLAIN
+            },
+        );
+        assert!(text.contains("\x1b[31mslower"), "{text}");
     }
 
     #[test]
     fn a_name_cannot_write_to_the_terminal() {
-        let mut run = simulation::plain([1.0, 1.0, 0.86, 1.5], 8);
+        let mut run = plain([1.0, 1.0, 0.86, 1.5], 8);
         run.arms[2].name = "\x1b[2Jevil\n".to_owned();
         run.cells[0].name = "\x07cell".to_owned();
         run.cells[0].description = "\x1b]0;x\x07".to_owned();
@@ -727,14 +631,14 @@ closed loop, 64 connections, 1 KiB
 
     #[test]
     fn problems_warnings_notes_and_invalid_samples_are_printed() {
-        let mut run = simulation::plain([1.0, 1.0, 0.86, 1.5], 8);
+        let mut run = plain([1.0, 1.0, 0.86, 1.5], 8);
         run.problems = vec!["The server of thread did not stop.".to_owned()];
         run.notes = vec!["sequential takes no part.".to_owned()];
         run.environment.warnings = vec!["The governor is powersave.".to_owned()];
         for sample in run.samples.iter_mut().filter(|one| one.arm == 2) {
             sample.invalid = vec!["steal was 4.1 %".to_owned()];
         }
-        let text = show(&run, terminal(100, false));
+        let text = show(&run, terminal(100));
         for expected in [
             "The server of thread did not stop.",
             "sequential takes no part.",
@@ -749,47 +653,39 @@ closed loop, 64 connections, 1 KiB
         assert!(show(&Run::default(), PLAIN).contains("There is nothing to compare"));
     }
 
-    /// The verdicts on control, thread and process, and whether one got worse.
-    fn compared(before: &Run, after: &Run) -> (Vec<String>, bool) {
-        let (text, is_worse) = compare(before, after, PLAIN);
-        let lines = text
-            .lines()
-            .skip_while(|line| !line.starts_with("reactor'"));
-        let word = |line: &str| line[10..].split("  ").next().unwrap().to_owned();
-        (lines.map(word).collect(), is_worse)
-    }
-
     #[test]
     fn a_slower_model_is_slower_and_the_others_and_a_slower_machine_are_not() {
-        let before = simulation::plain([1.0, 1.0, 0.86, 0.9], 8);
-        let slower = simulation::plain([1.0, 1.0, 0.77, 0.9], 8);
-        let machine = simulation::plain([0.8, 0.8, 0.86 * 0.8, 0.9 * 0.8], 8);
-        let doubtful = simulation::plain([1.0, 1.3, 0.5, 0.9], 8);
+        let before = plain([1.0, 1.0, 0.86, 0.9], 8);
+        let slower = plain([1.0, 1.0, 0.77, 0.9], 8);
+        let machine = plain([0.8, 0.8, 0.86 * 0.8, 0.9 * 0.8], 8);
+        let doubtful = plain([1.0, 1.3, 0.5, 0.9], 8);
         // Both runs have a noise floor of 2.5 %, so that of their difference is 3.5 %.
-        let with = |thread: f64| simulation::plain([1.0, 1.0, thread, 1.0], 20);
+        let with = |thread: f64| plain([1.0, 1.0, thread, 1.0], 20);
         let none = "none shown";
         let table = [
             (&before, &slower, [none, "slower", none], true),
             (&slower, &before, [none, "faster", none], false),
             (&before, &machine, [none; 3], false),
             (&before, &doubtful, ["unproven"; 3], false),
-            (
-                &before,
-                &simulation::plain([1.0; 4], 5),
-                ["indicative"; 3],
-                false,
-            ),
+            (&before, &plain([1.0; 4], 5), ["indicative"; 3], false),
             (&with(1.0), &with(0.97), [none; 3], false),
             (&with(1.0), &with(0.95), [none, "slower", none], true),
         ];
         for (before, after, words, is_worse) in table {
+            let (text, found) = compare(before, after, PLAIN);
+            let lines = text
+                .lines()
+                .skip_while(|line| !line.starts_with("reactor'"));
+            let verdicts = lines.filter_map(|line| line[10..].split("  ").next());
+            let verdicts: Vec<&str> = verdicts.collect();
             assert_eq!(
-                compared(before, after),
-                (words.map(str::to_owned).to_vec(), is_worse)
+                (verdicts.as_slice(), found),
+                (&words[..], is_worse),
+                "{text}"
             );
         }
         let mut other = slower;
         other.cells[0].primary_metric = "cpu".to_owned();
-        assert_eq!(compared(&before, &other), (Vec::new(), false));
+        assert_eq!(compare(&before, &other, PLAIN), (String::new(), false));
     }
 }

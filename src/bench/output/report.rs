@@ -1,9 +1,9 @@
 //! The report of a run: one HTML file with its style and its charts. It loads and runs nothing, so
 //! it can be stored, sent and printed.
 
-use super::charts::{RATIO_LIMITS, escaped, limit, percentiles, ratios, samples};
-use super::{Table, estimate, limiters};
-use crate::bench::analysis::summary::{answer, details, doubts, noise, phrase, sample_counts};
+use super::charts::{escaped, limit, percentiles, ratios, samples};
+use super::summary::{answer, details, doubts, limiters, noise, phrase, sample_counts};
+use super::{Table, estimate};
 use crate::bench::analysis::{Analysis, analyse};
 use crate::bench::types::Run;
 use crate::bench::workloads;
@@ -20,7 +20,7 @@ const STYLE: &str = include_str!("style.css");
 pub fn html(run: &Run) -> String {
     let analysis = analyse(run);
     let names: Vec<&str> = run.arms.iter().map(|arm| arm.name.as_str()).collect();
-    let noise = noise(run, &analysis).unwrap_or_default();
+    let noise = noise(run, &analysis);
     let (invalid, all) = sample_counts(&analysis);
     let parts = [
         ("names", escaped(&names.join(", "))),
@@ -35,7 +35,7 @@ pub fn html(run: &Run) -> String {
         ("command", escaped(&run.command.join(" "))),
         ("ratios", overview(run, &analysis)),
         ("cells", cells(run, &analysis)),
-        ("details", lists(run)),
+        ("details", lists(run, &analysis)),
         ("machine", machine(run)),
     ];
     let mut page = PAGE.to_owned();
@@ -90,14 +90,10 @@ fn facts(run: &Run) -> String {
 fn overview(run: &Run, analysis: &Analysis) -> String {
     let rows = analysis.cells.iter().flat_map(|cell| &cell.rows);
     // Three quarters of the ratios fit on the scale. For the others there is an arrow.
-    let limit = limit(
-        rows.filter_map(|row| Some(row.ratio?.middle)),
-        4,
-        &RATIO_LIMITS,
-    );
-    let cells = run.cells.iter().zip(&analysis.cells).enumerate();
+    let limit = limit(rows.filter_map(|row| Some(row.ratio?.middle)), 4);
+    let cells = run.cells.iter().zip(&analysis.cells);
     cells
-        .map(|(index, (cell, of))| ratios(run, (index, cell, of), limit))
+        .map(|(cell, of)| ratios(run, cell, of, limit))
         .collect()
 }
 
@@ -134,9 +130,9 @@ fn cells(run: &Run, analysis: &Analysis) -> String {
 }
 
 /// Problems, invalid samples, and what the run cannot tell.
-fn lists(run: &Run) -> String {
+fn lists(run: &Run, analysis: &Analysis) -> String {
     let mut page = String::new();
-    for (heading, sentences) in details(run) {
+    for (heading, sentences) in details(run, analysis) {
         let items = sentences
             .iter()
             .map(|text| format!("<li>{}</li>\n", escaped(text)));

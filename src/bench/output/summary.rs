@@ -1,10 +1,12 @@
 //! The result of a run in sentences: the answer first, then what limits it.
 
-use super::{Analysis, CellAnalysis, Row, Verdict, side};
+use super::{NAME, columns, cut, heading, ratio};
+use crate::bench::analysis::{Analysis, CellAnalysis, Row, Verdict, side};
 use crate::bench::metrics::{group_of, metric_named};
 use crate::bench::stats::PAIRS;
 use crate::bench::types::{REFERENCE, Run};
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most reasons of invalid samples.
 const MAX_REASONS: usize = 20;
@@ -27,9 +29,9 @@ pub fn answer(run: &Run, of: &CellAnalysis, metric: &str) -> String {
     let (mut equal, mut unknown) = (Vec::new(), Vec::new());
     let is_compared = |row: &&Row| row.arm != REFERENCE && Some(row.arm) != run.control();
     for row in of.rows.iter().filter(is_compared) {
-        let name = run.name(row.arm);
-        let ratio = row.ratio.map_or(1.0, |ratio| ratio.middle);
-        let factor = times(ratio.max(1.0 / ratio));
+        let name = run.name(row.arm).to_owned();
+        let found = row.ratio.map_or(1.0, |ratio| ratio.middle);
+        let factor = ratio(found.max(1.0 / found));
         let (tendency, doubt) = match (row.verdict, row.ratio) {
             (Verdict::Indicative, Some(ratio)) if ratio.values > 1 => {
                 (side(&ratio, metric), ", indicative")
@@ -37,37 +39,23 @@ pub fn answer(run: &Run, of: &CellAnalysis, metric: &str) -> String {
             (verdict, _) => (Some(verdict), ""),
         };
         match tendency {
-            Some(Verdict::Better) => better.push(format!("{name} ({factor}{doubt})")),
-            Some(Verdict::Worse) => worse.push(format!("{name} ({factor}{doubt})")),
-            Some(Verdict::NoDifference) => equal.push(name.to_owned()),
-            _ => unknown.push(name.to_owned()),
+            Some(Verdict::Better) => better.push(format!("{name} ({factor} times{doubt})")),
+            Some(Verdict::Worse) => worse.push(format!("{name} ({factor} times{doubt})")),
+            Some(Verdict::NoDifference) => equal.push(name),
+            _ => unknown.push(name),
         }
     }
     let reference = run.name(REFERENCE);
     let is = if better.len() == 1 { "is" } else { "are" };
+    let [worse, better, equal, unknown] = [worse, better, equal, unknown].map(|of| of.join(", "));
     let sentences = [
-        (worse, format!("{reference} is better than "), String::new()),
-        (
-            better,
-            String::new(),
-            format!(" {is} better than {reference}"),
-        ),
-        (equal, "No difference shown: ".to_owned(), String::new()),
-        (unknown, "No verdict: ".to_owned(), String::new()),
+        (&worse, format!("{reference} is better than {worse}.")),
+        (&better, format!("{better} {is} better than {reference}.")),
+        (&equal, format!("No difference shown: {equal}.")),
+        (&unknown, format!("No verdict: {unknown}.")),
     ];
-    let present = sentences.iter().filter(|(names, ..)| !names.is_empty());
-    let sentence = |(names, before, after): &(Vec<String>, String, String)| {
-        format!("{before}{}{after}.", names.join(", "))
-    };
-    present.map(sentence).collect::<Vec<_>>().join(" ")
-}
-
-fn times(factor: f64) -> String {
-    match factor {
-        huge if huge >= 9999.5 => "over 9999 times".to_owned(),
-        large if large >= 9.95 => format!("{large:.0} times"),
-        small => format!("{small:.2} times"),
-    }
+    let present = sentences.into_iter().filter(|(names, _)| !names.is_empty());
+    Vec::from_iter(present.map(|(_, sentence)| sentence)).join(" ")
 }
 
 /// The numbers of invalid and of all samples.
@@ -81,71 +69,69 @@ pub fn sample_counts(analysis: &Analysis) -> (usize, usize) {
 /// Why the results are limited or cannot be trusted, as sentences. Empty if all is well.
 pub fn doubts(run: &Run, analysis: &Analysis) -> Vec<String> {
     let mut doubts = Vec::new();
-    if analysis.unproven {
-        doubts.push(
-            "UNPROVEN: the reference and its control, which are the same program, differ by more \
-             than chance allows. Trust no difference in this run; find what disturbed the machine, \
-             and run it again."
-                .to_owned(),
-        );
-    }
-    if !run.problems.is_empty() {
-        let many = run.problems.len();
-        doubts.push(format!(
-            "PROBLEMS: {many} with the whole run, listed below."
-        ));
-    }
-    if run.control().is_none() {
-        doubts.push("There is no control, so the noise is unknown: no verdicts.".to_owned());
-    }
+    let mut add = |is_so: bool, doubt: &str| doubts.extend(is_so.then(|| doubt.to_owned()));
+    let unproven = "UNPROVEN: the reference and its control, which are the same program, differ by \
+                    more than chance allows. Trust no difference in this run; find what disturbed \
+                    the machine, and run it again.";
+    add(analysis.unproven, unproven);
+    let many = run.problems.len();
+    let problems = format!("PROBLEMS: {many} with the whole run, listed below.");
+    add(many > 0, &problems);
+    let no_control = "There is no control, so the noise is unknown: no verdicts.";
+    add(run.control().is_none(), no_control);
     let rows = analysis.cells.iter().flat_map(|cell| &cell.rows);
-    match rows.filter_map(|row| Some(row.ratio?.values)).max() {
-        None => doubts.push("There is nothing to compare in this run.".to_owned()),
-        Some(pairs) if pairs < PAIRS => doubts.push(format!(
-            "INDICATIVE: {pairs} round{} may differ by chance. Verdicts need {PAIRS} rounds.",
-            if pairs == 1 { "" } else { "s" },
-        )),
-        Some(_) => {}
-    }
+    let pairs = rows.filter_map(|row| Some(row.ratio?.values)).max();
+    add(pairs.is_none(), "There is nothing to compare in this run.");
+    let pairs = pairs.unwrap_or(PAIRS);
+    let few = format!("INDICATIVE: {pairs} of {PAIRS} rounds that verdicts need.");
+    add(pairs < PAIRS, &few);
     let (invalid, all) = sample_counts(analysis);
-    if invalid * 10 > all {
-        doubts.push(format!(
-            "{invalid} of {all} samples are invalid: the machine is not quiet enough, or the load \
-             is too high for it."
-        ));
-    }
+    let many = format!(
+        "{invalid} of {all} samples are invalid: the machine is not quiet enough, or the load is \
+         too high for it."
+    );
+    add(invalid * 10 > all, &many);
     let cells = run.cells.iter().zip(&analysis.cells);
     let unproven = cells.filter(|(_, of)| !of.proven);
     let names: Vec<&str> = unproven.map(|(cell, _)| cell.name.as_str()).collect();
-    if !names.is_empty() {
-        doubts.push(format!(
-            "The control differs from the reference in {}: no verdicts there.",
-            names.join(", ")
-        ));
-    }
+    let differ = "The control differs from the reference in";
+    let differ = format!("{differ} {}: no verdicts there.", names.join(", "));
+    add(!names.is_empty(), &differ);
     doubts
 }
 
-/// The noise floors of a run in a sentence.
-pub fn noise(run: &Run, analysis: &Analysis) -> Option<String> {
+/// The noise floors of a run in a sentence; empty without intervals.
+pub fn noise(run: &Run, analysis: &Analysis) -> String {
     let cells = run.cells.iter().zip(&analysis.cells);
     let with_interval = cells.filter(|(_, of)| of.control.is_some_and(|one| !one.is_range()));
     let floors = with_interval.map(|(cell, of)| (100.0 * of.noise_floor, cell.name.as_str()));
     let mut floors: Vec<(f64, &str)> = floors.collect();
     floors.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-    let ((least, _), (most, name)) = (*floors.first()?, *floors.last()?);
-    let noisiest = match floors.len() {
-        1 => String::new(),
-        _ => format!(" ({most:.1} % in {name})"),
+    let noisiest = match floors.as_slice() {
+        [] => return String::new(),
+        [(floor, _)] => format!("{floor:.1} %"),
+        [(least, _), .., (most, name)] => format!("{least:.1} % ({most:.1} % in {name})"),
     };
-    Some(format!(
-        "Differences up to {least:.1} %{noisiest} are noise: the reference differs from itself by \
-         as much."
-    ))
+    format!("Differences up to {noisiest} are noise: the reference differs from itself by as much.")
+}
+
+/// What limits the arms: `server processor (reactor, thread); generator (pool)`.
+pub fn limiters(run: &Run, of: &CellAnalysis) -> String {
+    let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for row in of.rows.iter().filter(|row| !row.limiter().is_empty()) {
+        let name = cut(run.name(row.arm), 2 * NAME);
+        groups.entry(row.limiter()).or_default().push(name);
+    }
+    if groups.len() == 1 {
+        return groups.into_keys().collect();
+    }
+    let groups = groups.into_iter();
+    let texts = groups.map(|(kind, names)| format!("{kind} ({})", names.join(", ")));
+    Vec::from_iter(texts).join("; ")
 }
 
 /// What a reader may want to know after the tables: lists of sentences with their headings.
-pub fn details(run: &Run) -> Vec<(&'static str, Vec<String>)> {
+pub fn details(run: &Run, analysis: &Analysis) -> Vec<(&'static str, Vec<String>)> {
     let mut reasons = invalid(run);
     if reasons.len() > MAX_REASONS {
         let others = reasons.split_off(MAX_REASONS).len();
@@ -156,40 +142,59 @@ pub fn details(run: &Run) -> Vec<(&'static str, Vec<String>)> {
         ("Warnings", run.environment.warnings.clone()),
         ("Invalid samples", reasons),
         ("Notes", run.notes.clone()),
+        ("Columns", legend(run, analysis)),
         ("What this cannot tell", limits(run)),
     ];
     lists.retain(|(_, sentences)| !sentences.is_empty());
     lists
 }
 
+/// What the columns of the tables are, except percentiles; and the brackets.
+fn legend(run: &Run, analysis: &Analysis) -> Vec<String> {
+    let mut meanings = BTreeSet::new();
+    for (cell, of) in run.cells.iter().zip(&analysis.cells) {
+        for metric in columns(cell, of).into_iter().filter_map(metric_named) {
+            if !metric.title.starts_with('p') {
+                meanings.insert(format!("{}: {}", heading(metric.name), metric.meaning));
+            }
+        }
+    }
+    if meanings.is_empty() {
+        return Vec::new();
+    }
+    let brackets = "(a-b): the smallest and the largest ratio of all rounds, if they are too few \
+                    for an interval. (a): no sample is valid.";
+    vec![
+        Vec::from_iter(meanings).join("; ") + ".",
+        brackets.to_owned(),
+    ]
+}
+
 /// Why samples are invalid, as sentences, the most frequent first. Reasons that differ only in
-/// their numbers are one: `steal was 4.1 % (2 samples: keepalive c=64 thread)`.
+/// their numbers are one: `steal was 4.1 % (2 samples: keepalive c=64 thread 2x)`.
 fn invalid(run: &Run) -> Vec<String> {
-    type Places<'r> = BTreeMap<(usize, usize), u32>;
-    let mut reasons: BTreeMap<String, (&str, u32, Places)> = BTreeMap::new();
+    type Places = BTreeMap<(usize, usize), u32>;
+    let mut reasons: BTreeMap<String, (&str, Places)> = BTreeMap::new();
     for sample in run.measured() {
         for reason in &sample.invalid {
             let kind = reason.replace(|c: char| c.is_ascii_digit() || c == '.', "");
-            let (_, count, places) = reasons.entry(kind).or_insert((reason, 0, Places::new()));
-            *count += 1;
+            let (_, places) = reasons.entry(kind).or_insert((reason, Places::new()));
             *places.entry((sample.cell, sample.arm)).or_default() += 1;
         }
     }
-    let mut reasons: Vec<_> = reasons.into_values().collect();
-    reasons.sort_by_key(|(_, count, _)| std::cmp::Reverse(*count));
-    let place = |((cell, arm), count): (&(usize, usize), &u32)| {
-        let cell = run.cells.get(*cell).map_or("?", |cell| &cell.name);
-        match count {
-            1 => format!("{cell} {}", run.name(*arm)),
-            many => format!("{cell} {} {many}x", run.name(*arm)),
-        }
-    };
-    let sentence = |(reason, count, places): (&str, u32, Places)| {
-        let places: Vec<String> = places.iter().map(place).collect();
-        let s = if count == 1 { "" } else { "s" };
-        format!("{reason} ({count} sample{s}: {})", places.join(", "))
-    };
-    reasons.into_iter().map(sentence).collect()
+    let mut sentences = Vec::new();
+    for (reason, places) in reasons.into_values() {
+        let all: u32 = places.values().sum();
+        let places = places.into_iter().map(|((cell, arm), count)| {
+            let cell = run.cells.get(cell).map_or("?", |cell| &cell.name);
+            format!("{cell} {} {count}x", run.name(arm))
+        });
+        let (s, places) = (if all == 1 { "" } else { "s" }, Vec::from_iter(places));
+        let text = format!("{reason} ({all} sample{s}: {})", places.join(", "));
+        sentences.push((Reverse(all), text));
+    }
+    sentences.sort_by_key(|(all, _)| *all);
+    sentences.into_iter().map(|(_, text)| text).collect()
 }
 
 /// What every run on one machine cannot tell.
@@ -225,9 +230,9 @@ fn limits(run: &Run) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::analyse;
-    use super::super::simulation::plain;
     use super::*;
+    use crate::bench::analysis::analyse;
+    use crate::bench::analysis::simulation::plain;
 
     #[test]
     fn an_answer_says_which_is_better_by_which_factor() {
@@ -238,7 +243,7 @@ mod tests {
             ),
             (
                 plain([1.0, 1.0, 20.0, 1.001], 8),
-                "thread (20 times) is better than reactor. No difference shown: process.",
+                "thread (20.0 times) is better than reactor. No difference shown: process.",
             ),
             // Without a verdict it is what all rounds show.
             (
@@ -267,10 +272,7 @@ mod tests {
             run
         };
         let cases = [
-            (
-                plain([1.0; 4], 3),
-                "INDICATIVE: 3 rounds may differ by chance.",
-            ),
+            (plain([1.0; 4], 3), "INDICATIVE: 3 of 6 rounds"),
             (plain([1.0, 1.25, 0.86, 1.0], 8), "UNPROVEN: "),
             (
                 plain([1.0, 1.25, 0.86, 1.0], 8),
@@ -296,7 +298,7 @@ mod tests {
         }
         let good = good();
         assert_eq!(doubts(&good, &analyse(&good)), [""; 0]);
-        let noise = noise(&good, &analyse(&good)).unwrap();
+        let noise = noise(&good, &analyse(&good));
         assert!(noise.starts_with("Differences up to 2.5 % are"), "{noise}");
     }
 
@@ -308,7 +310,7 @@ mod tests {
         }
         let expected = [
             "steal was 4.1 % (2 samples: keepalive c=64 thread 2x)",
-            "errors (1 sample: keepalive c=64 process)",
+            "errors (1 sample: keepalive c=64 process 1x)",
         ];
         assert_eq!(invalid(&run), expected);
     }
