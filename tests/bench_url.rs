@@ -179,12 +179,12 @@ fn each_response_is_counted_for_what_it_is() {
         if errors.is_empty() {
             assert!(found["responses"].as_u64() > Some(0), "{found}");
             assert_eq!(
-                found["totals"]["responses"], counted.responses,
+                found["totals"]["responses"], counted.totals.responses,
                 "{response}"
             );
             // The server also counts the one that found its address.
             let made = found["totals"]["connections"].as_u64().unwrap() + 1;
-            assert_eq!(made, counted.connections, "{response}");
+            assert_eq!(made, counted.totals.connections, "{response}");
             for status in statuses {
                 assert_eq!(
                     found["statuses"][status], found["responses"],
@@ -223,12 +223,7 @@ fn a_server_that_sends_faster_than_it_is_read_does_not_prolong_the_run() {
 
 #[test]
 fn a_pause_of_the_server_and_a_rate_are_reported() {
-    let stall = Policy::Stall {
-        after: 300_000_000,
-        length: 400_000_000,
-        service_time: 10_000,
-    };
-    let server = Known::start(&stall);
+    let server = Known::start(&Policy::Stall(300_000_000..700_000_000, 10_000));
     let (found, code) = measured(&server.url, &["-d", "1s", "--rate", "500"]);
     assert_eq!((code, found["due"].as_u64()), (0, Some(500)), "{found}");
     let silence = found["silence_ms"].as_u64().unwrap();
@@ -399,11 +394,7 @@ fn the_rate_agrees_with_that_of_wrk_within_5_percent() {
         return process::skipped("wrk is not installed");
     }
     // Half the rate of wrk, so that both clients wait for the server.
-    let server = Known::start(&Policy::Stall {
-        after: 0,
-        length: 0,
-        service_time: 20_000,
-    });
+    let server = Known::start(&Policy::Stall(0..0, 20_000));
     let ours = || {
         let (found, _) = measured(&server.url, &["-c", "8", "-d", "1s"]);
         found["requests_per_second"].as_f64().unwrap()

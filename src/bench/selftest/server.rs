@@ -6,28 +6,25 @@
 //!
 //! Its loop never sleeps: it reads from every connection in turn. So there is no time to wake up,
 //! responses are sent within microseconds of when they are due, and under load it needs fewer
-//! system calls per request than any client. It uses a whole CPU, but yields it when idle.
+//! system calls per request than any client. It uses a whole CPU, but yields it when idle. Clients
+//! send the next request after the response.
 
-use crate::bench::types::{Fault, Page, body_hash};
+use crate::bench::types::{Fault, Page, Totals, body_hash};
 use crate::clock::Now;
 use serde::{Deserialize, Serialize};
 use socket2::SockRef;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::process::ExitCode;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Bytes of one read.
 const READ_SIZE: usize = 4096;
-/// Limit for the queued responses of a connection; beyond it, the connection is not read.
-const MAX_QUEUED: usize = 64;
-/// A busy loop accepts in one of this many iterations, an idle loop in each.
-const ACCEPT_INTERVAL: u64 = 16;
 /// The body of a correct response.
 const BODY: &str = "right right ";
 
@@ -55,16 +52,9 @@ pub enum Policy {
     /// This long after the request. The first response of connection i of n (the second number) is
     /// later by i / n of the delay, so that responses are spread out.
     Delay(u64, u64),
-    /// One response after the other, each of which takes `service_time`; once, nothing is done for
-    /// `length`.
-    Stall {
-        /// When the stall begins, from the first request.
-        after: u64,
-        /// Its length.
-        length: u64,
-        /// Time per response.
-        service_time: u64,
-    },
+    /// One response after the other, each of which takes the second time; nothing is done in this
+    /// span from the first request.
+    Stall(Range<u64>, u64),
     /// Every n-th response (the first number) is this late, the others are immediate.
     TwoPoint(u64, u64),
     /// Wrong responses of eight kinds, by the number of the request.
@@ -79,14 +69,8 @@ pub enum Policy {
 /// What a known-answer server has counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerCounters {
-    /// Accepted connections.
-    pub connections: u64,
-    /// Complete request heads.
-    pub requests: u64,
-    /// Complete responses, correct or wrong.
-    pub responses: u64,
-    /// Sent bytes of bodies, of complete and incomplete responses.
-    pub body_bytes: u64,
+    /// What the client must have counted.
+    pub totals: Totals,
     /// Wrong responses, by kind.
     pub faults: BTreeMap<Fault, u64>,
     /// Late responses ([`Policy::TwoPoint`]).
@@ -132,24 +116,17 @@ fn run(policy: Policy, listener: TcpListener, stop: &AtomicBool) -> io::Result<S
     let mut listener = Some(listener);
     let mut connections: Vec<Connection> = Vec::new();
     let mut server = Server::new(policy);
-    let mut iteration = 0;
-    let mut was_idle = true;
     while !stop.load(Ordering::Relaxed) {
-        iteration += 1;
-        server.is_busy = false;
-        if (was_idle || iteration % ACCEPT_INTERVAL == 0)
-            && let Some(stream) = listener.as_ref().map(accept).transpose()?.flatten()
-        {
-            connections.push(Connection::new(stream, server.counters.connections));
-            server.counters.connections += 1;
-            server.is_busy = true;
-            if server.policy == Policy::Refuse(server.counters.connections) {
+        let before = server.counters.totals;
+        if let Some(stream) = listener.as_ref().map(accept).transpose()?.flatten() {
+            connections.push(Connection::new(stream, before.connections));
+            server.counters.totals.connections += 1;
+            if server.policy == Policy::Refuse(before.connections + 1) {
                 listener = None;
             }
         }
         connections.retain_mut(|one| one.advance(&mut server).is_some());
-        was_idle = !server.is_busy;
-        if was_idle {
+        if server.counters.totals == before {
             std::thread::yield_now();
         }
     }
@@ -175,9 +152,13 @@ fn is_transient(error: &io::Error) -> bool {
 }
 
 /// A response.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Response {
-    message: Rc<Message>,
+    bytes: Vec<u8>,
+    /// How many of them are the body.
+    body_length: u64,
+    /// Whether a client gets a complete response.
+    is_complete: bool,
     /// When it is sent.
     due: u64,
     /// What happens afterwards.
@@ -185,56 +166,52 @@ struct Response {
 }
 
 /// What happens to the connection after a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Then {
+    #[default]
     Continue,
     Close,
     Reset,
 }
 
-/// The bytes of a response.
-#[derive(Debug, Default)]
-struct Message {
-    bytes: Vec<u8>,
-    /// How many of them are the body.
-    body_length: u64,
-    /// Whether a client gets a complete response.
-    is_complete: bool,
-}
-
-impl Message {
+impl Response {
     /// A head that announces `length` bytes, a body, and bytes behind it.
     fn new(status: &str, length: usize, body: &str, more: &str) -> Self {
         let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n");
         Self {
             body_length: body.len() as u64,
             is_complete: body.len() == length,
-            bytes: [&head, body, more].concat().into_bytes(),
+            ..Self::canned(&[&head, body, more].concat())
         }
     }
 
-    /// These bytes, whose body is not counted.
-    fn canned(text: &str, is_complete: bool) -> Self {
+    /// These bytes, which are no complete response.
+    fn canned(text: &str) -> Self {
         Self {
             bytes: text.as_bytes().to_vec(),
-            body_length: 0,
-            is_complete,
+            ..Self::default()
         }
     }
 
-    /// The message for the `time`-th fault of a kind, from 0.
+    /// The response for the `time`-th fault of a kind, from 0.
     fn wrong(fault: Fault, time: u64) -> Self {
         let all = BODY.len();
-        match fault {
+        let response = match fault {
             Fault::Truncated => Self::new("200 OK", all, "right ", ""),
             Fault::Status if time % 2 == 1 => Self::new("404 Not Found", all, BODY, ""),
             Fault::Status => Self::new("500 Wrong", all, BODY, ""),
             Fault::Content => Self::new("200 OK", all, "wrong wrong ", ""),
             Fault::Length => Self::new("200 OK", all + 6, "right right longer", ""),
-            Fault::Malformed => Self::canned("220 this is not HTTP\r\n\r\n", false),
+            Fault::Malformed => Self::canned("220 this is not HTTP\r\n\r\n"),
             Fault::Unsolicited => Self::new("200 OK", all, BODY, "unsolicited"),
             _ => Self::default(),
-        }
+        };
+        let then = match fault {
+            Fault::Truncated | Fault::Closed => Then::Close,
+            Fault::Reset => Then::Reset,
+            _ => Then::Continue,
+        };
+        Self { then, ..response }
     }
 }
 
@@ -245,8 +222,8 @@ struct Connection {
     requests: u64,
     /// How much of the empty line at the end of a head was received.
     matched: usize,
-    responses: VecDeque<Response>,
-    /// Sent bytes of the first response.
+    response: Option<Response>,
+    /// Sent bytes of the response.
     sent: usize,
 }
 
@@ -257,46 +234,37 @@ impl Connection {
             number,
             requests: 0,
             matched: 0,
-            responses: VecDeque::new(),
+            response: None,
             sent: 0,
         }
     }
 
-    /// Reads requests, and sends the responses that are due. `None` closes the connection.
+    /// Reads a request, and sends the response if it is due. `None` closes the connection.
     fn advance(&mut self, server: &mut Server) -> Option<()> {
-        if self.responses.len() < MAX_QUEUED {
+        if self.response.is_none() {
             self.receive(server)?;
         }
-        while let Some(response) = self.responses.front() {
-            if response.due > server.now() {
-                break;
-            }
-            server.is_busy = true;
-            let message = &response.message;
-            let rest = message.bytes.get(self.sent..).unwrap_or_default();
-            if !rest.is_empty() {
-                match self.stream.write(rest) {
-                    Ok(length) => self.sent += length,
-                    Err(error) if is_transient(&error) => break,
-                    Err(_) => return None,
-                }
-            }
-            if self.sent < message.bytes.len() {
-                break;
-            }
-            server.counters.responses += u64::from(message.is_complete);
-            server.counters.body_bytes += message.body_length;
-            let then = response.then;
-            (self.sent, _) = (0, self.responses.pop_front());
-            if then == Then::Reset {
-                // If this fails, the client counts an end, and the comparison fails.
-                let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
-            }
-            if then != Then::Continue {
-                return None;
-            }
+        let is_due = |response: &&Response| response.due <= server.now();
+        let Some(response) = self.response.as_ref().filter(is_due) else {
+            return Some(());
+        };
+        match (&self.stream).write(response.bytes.get(self.sent..)?) {
+            Ok(length) => self.sent += length,
+            Err(error) if is_transient(&error) => {}
+            Err(_) => return None,
         }
-        Some(())
+        if self.sent < response.bytes.len() {
+            return Some(());
+        }
+        server.counters.totals.responses += u64::from(response.is_complete);
+        server.counters.totals.body_bytes += response.body_length;
+        if response.then == Then::Reset {
+            // If this fails, the client counts an end, and the comparison fails.
+            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        }
+        let continues = response.then == Then::Continue;
+        (self.sent, self.response) = (0, None);
+        continues.then_some(())
     }
 
     fn receive(&mut self, server: &mut Server) -> Option<()> {
@@ -307,7 +275,6 @@ impl Connection {
             Err(error) if is_transient(&error) => return Some(()),
             Err(_) => return None,
         };
-        server.is_busy = true;
         let now = server.now();
         for byte in buffer.get(..length).unwrap_or_default() {
             self.matched = match (self.matched, byte) {
@@ -317,8 +284,8 @@ impl Connection {
             };
             if self.matched == 4 {
                 self.matched = 0;
-                let response = server.respond(self, now);
-                self.responses.extend(response);
+                self.requests += 1;
+                self.response = server.respond(self.number, self.requests, now);
             }
         }
         Some(())
@@ -329,30 +296,31 @@ impl Connection {
 /// start of the server.
 struct Server {
     policy: Policy,
-    correct: Rc<Message>,
+    correct: Response,
     counters: ServerCounters,
     origin: Instant,
     first_request: Option<u64>,
     /// When a server that responds to one request after the other is free again.
     free_at: u64,
-    /// Whether something was done in this iteration.
-    is_busy: bool,
 }
 
 impl Server {
     fn new(policy: Policy) -> Self {
         let correct = match &policy {
-            Policy::Canned(text, _) => Message::canned(text, true),
-            _ => Message::new("200 OK", BODY.len(), BODY, ""),
+            Policy::Canned(text, closes) => Response {
+                is_complete: true,
+                then: if *closes { Then::Close } else { Then::Continue },
+                ..Response::canned(text)
+            },
+            _ => Response::new("200 OK", BODY.len(), BODY, ""),
         };
         Self {
             policy,
-            correct: Rc::new(correct),
+            correct,
             counters: ServerCounters::default(),
             origin: Now::read().instant,
             first_request: None,
             free_at: 0,
-            is_busy: false,
         }
     }
 
@@ -361,36 +329,27 @@ impl Server {
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// The response to a request that arrives at `now`; `None` if there never is one.
-    fn respond(&mut self, connection: &mut Connection, now: u64) -> Option<Response> {
-        self.counters.requests += 1;
-        connection.requests += 1;
+    /// The response to a request that arrives at `now`, the `number`-th of the connection, from 1;
+    /// `None` if there never is one.
+    fn respond(&mut self, connection: u64, number: u64, now: u64) -> Option<Response> {
+        self.counters.totals.requests += 1;
+        let requests = self.counters.totals.requests;
         let first = *self.first_request.get_or_insert(now);
         self.counters.arrivals.push(now - first);
-        let requests = self.counters.requests;
-        let mut response = Response {
-            message: self.correct.clone(),
-            due: now,
-            then: Then::Continue,
-        };
+        let mut response = self.correct.clone();
+        response.due = now;
         match &self.policy {
-            Policy::Immediate | Policy::Refuse(_) | Policy::Canned(_, false) => {}
-            Policy::Canned(_, true) => response.then = Then::Close,
+            Policy::Immediate | Policy::Refuse(_) | Policy::Canned(..) => {}
             Policy::Delay(delay, connections) => {
-                response.due = now + delay;
-                if connection.requests == 1 {
-                    response.due += delay * (connection.number % connections) / connections;
+                response.due += delay;
+                if number == 1 {
+                    response.due += delay * (connection % connections) / connections;
                 }
             }
-            Policy::Stall {
-                after,
-                length,
-                service_time,
-            } => {
-                let stall = first + after..first + after + length;
+            Policy::Stall(stall, service_time) => {
                 let mut begin = now.max(self.free_at);
-                if stall.contains(&begin) {
-                    begin = stall.end;
+                if stall.contains(&(begin - first)) {
+                    begin = first + stall.end;
                 }
                 self.free_at = begin + service_time;
                 response.due = self.free_at;
@@ -401,32 +360,21 @@ impl Server {
                     self.counters.late += 1;
                 }
             }
-            Policy::Faulty => self.make_wrong(&mut response),
-            Policy::Quota(responses) => {
-                let number = usize::try_from(connection.number).ok();
-                let quota = number.and_then(|number| responses.get(number));
-                if connection.requests > quota.copied().unwrap_or(0) {
+            Policy::Faulty => {
+                let is_next = |(every, _): &&(u64, Fault)| requests.is_multiple_of(*every);
+                if let Some((_, fault)) = FAULTS.iter().find(is_next) {
+                    let times = self.counters.faults.entry(*fault).or_default();
+                    response = Response::wrong(*fault, *times);
+                    *times += 1;
+                }
+            }
+            Policy::Quota(quotas) => {
+                let index = usize::try_from(connection).ok()?;
+                if number > *quotas.get(index)? {
                     return None;
                 }
             }
         }
         Some(response)
-    }
-
-    /// Makes the response to the current request a wrong one, if its number says so.
-    fn make_wrong(&mut self, response: &mut Response) {
-        let requests = self.counters.requests;
-        let is_next = |(every, _): &&(u64, Fault)| requests.is_multiple_of(*every);
-        let Some((_, fault)) = FAULTS.iter().find(is_next).copied() else {
-            return;
-        };
-        let times = self.counters.faults.entry(fault).or_default();
-        response.message = Rc::new(Message::wrong(fault, *times));
-        response.then = match fault {
-            Fault::Truncated | Fault::Closed => Then::Close,
-            Fault::Reset => Then::Reset,
-            _ => Then::Continue,
-        };
-        *times += 1;
     }
 }
