@@ -35,8 +35,6 @@ pub const USAGE: u8 = 2;
 pub const INTERRUPTED: u8 = 130;
 /// The file with all measurements.
 const RUN: &str = "run.json";
-/// Writing the file of a run takes at most one part in this many of the time.
-const WRITING_SHARE: u32 = 50;
 /// Attempts at a valid measurement of a capacity.
 const PROBES: usize = 3;
 /// The connections with which it is measured.
@@ -54,12 +52,11 @@ pub struct RunContext {
     pub cpus: Option<Cpus>,
     /// The number of CPUs that this process may use.
     pub cpu_count: usize,
-    /// For all random numbers except the order of the samples.
+    /// For the seeds of the loads.
     random: fastrand::Rng,
     folder: PathBuf,
     started: Instant,
     interrupted: Arc<AtomicBool>,
-    serial: std::cell::Cell<u32>,
 }
 
 /// The CPUs of server and generator.
@@ -99,16 +96,15 @@ impl RunContext {
         // Before this process is pinned to one.
         let cpu_count = std::thread::available_parallelism().map_or(1, usize::from);
         let cpus = choose(&platform::cpus(None));
-        let name = format!("oneloop-bench-{:016x}", fastrand::u64(..));
+        let folder = std::env::temp_dir().join(new_name());
         let context = Self {
             program: program.display().to_string(),
             cpus: cpus.filter(|cpus| platform::pin_to(&[cpus.generator]).is_ok()),
             cpu_count,
             random: fastrand::Rng::with_seed(seed),
-            folder: std::env::temp_dir().join(name),
+            folder,
             started: Now::read().instant,
             interrupted,
-            serial: std::cell::Cell::new(0),
         };
         let created = fs::create_dir(&context.folder);
         created
@@ -132,8 +128,7 @@ impl RunContext {
 
     /// A new path in the folder of the run.
     fn file(&self) -> PathBuf {
-        self.serial.set(self.serial.get().wrapping_add(1));
-        self.folder.join(self.serial.get().to_string())
+        self.folder.join(new_name())
     }
 
     /// A new file without a name, to read it, and for a process to write to it.
@@ -166,21 +161,24 @@ impl RunContext {
 
     /// A free port, below the usual ephemeral ports: a client that connects to such a port before
     /// the server listens may connect to itself (a simultaneous open, RFC 9293, section 3.5).
-    fn free_port(&mut self) -> Result<u16, String> {
-        let mut ports = std::iter::repeat_with(|| self.random.u16(10_000..32_768)).take(200);
+    fn free_port() -> Result<u16, String> {
+        let mut ports = std::iter::repeat_with(|| fastrand::u16(10_000..32_768)).take(200);
         let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
         let free = ports.find(is_free);
         free.ok_or("no free port on 127.0.0.1 from 10000 to 32767".to_owned())
     }
 
-    /// A loopback address that was not used recently, so that a sample does not use ports that the
-    /// sample before left in TIME_WAIT. `None` where there is only one.
-    pub fn source(&self) -> Option<Ipv4Addr> {
-        let serial = self.serial.get();
-        let octet = |number: u32| u8::try_from(number).unwrap_or(2);
-        let address = Ipv4Addr::new(127, 0, octet(serial / 250 % 250), octet(2 + serial % 250));
+    /// One of many loopback addresses, so that a sample does not use ports that the sample before
+    /// left in TIME_WAIT. `None` where there is only one.
+    pub fn source() -> Option<Ipv4Addr> {
+        let address = Ipv4Addr::new(127, 0, fastrand::u8(..), fastrand::u8(2..252));
         platform::MANY_LOOPBACKS.then_some(address)
     }
+}
+
+/// A name that no other run has.
+fn new_name() -> String {
+    format!("oneloop-bench-{:016x}", fastrand::u64(..))
 }
 
 impl Drop for RunContext {
@@ -252,16 +250,15 @@ fn create_output(named: Option<&Path>, now: SystemTime) -> Result<PathBuf, Strin
     // Sun, 06 Nov 1994 08:49:37 GMT
     let date = date.get(5..25).unwrap_or_default().replace([' ', ':'], "-");
     let unnamed = PathBuf::from(format!("oneloop-bench-{date}"));
-    let path = named.unwrap_or(&unnamed);
-    fs::create_dir_all(path)
-        .map_err(|error| format!("cannot create {}: {error} (use --output)", path.display()))?;
-    match path.join(RUN).exists() {
-        true => Err(format!(
-            "{} contains a run already: name another directory (--output)",
-            path.display()
-        )),
-        false => Ok(path.to_owned()),
+    let path = named.map_or(unnamed, Path::to_owned);
+    let place = path.display();
+    fs::create_dir_all(&path)
+        .map_err(|error| format!("cannot create {place}: {error} (use --output)"))?;
+    if path.join(RUN).exists() {
+        let what = "contains a run already: name another directory (--output)";
+        return Err(format!("{place} {what}"));
     }
+    Ok(path)
 }
 
 /// A run in progress.
@@ -362,22 +359,16 @@ impl Runner {
         self.run.notes.push(note);
     }
 
-    /// Takes all samples, and writes the run after rounds, but not so often that it takes long.
+    /// Takes all samples, and writes the run after each round.
     fn take_all(&mut self, folder: &Path) -> Result<(), RunError> {
         let order = self.plan.order();
         self.total = order.len() as u64;
         self.measure_capacities()?;
-        let mut round = 0;
-        let mut next_write = Now::read().instant;
-        for step in order {
-            let now = Now::read().instant;
-            if step.round != round && now >= next_write {
-                self.write(folder)?;
-                let end = Now::read().instant;
-                next_write = end + (end - now) * WRITING_SHARE;
+        for round in order.chunk_by(|one, next| one.round == next.round) {
+            for step in round {
+                self.step(*step)?;
             }
-            round = step.round;
-            self.step(step)?;
+            self.write(folder)?;
         }
         Ok(())
     }
@@ -394,16 +385,11 @@ impl Runner {
             let what = format!("round {} of {}", step.round + 1, self.plan.rounds);
             (sample, miscounts) = self.take(&what, &cell, step.arm)?;
         }
-        let place = format!(
-            "{}: {}, round {}",
-            cell.name,
-            self.run.name(step.arm),
-            step.round + 1
-        );
-        let problems = miscounts
-            .iter()
-            .map(|miscount| format!("{place}: {miscount}"));
-        self.run.problems.extend(problems);
+        let (name, number) = (self.run.name(step.arm).to_owned(), step.round + 1);
+        for miscount in miscounts {
+            let problem = format!("{}: {name}, round {number}: {miscount}", cell.name);
+            self.run.problems.push(problem);
+        }
         (sample.arm, sample.cell, sample.round) = (step.arm, step.cell, step.round);
         self.run.samples.push(sample);
         Ok(())
@@ -451,13 +437,10 @@ impl Runner {
         let Some(cell) = cells.position(|cell| cell.share_of_slowest.is_some()) else {
             return Ok(());
         };
-        let probe = self
-            .plan
-            .cells
-            .get(cell)
-            .map(|cell| cell.probe(PROBE_CONNECTIONS));
+        let probes = self.plan.cells.get(cell);
+        let probes = vec![probes.map(|cell| cell.probe(PROBE_CONNECTIONS)); PROBES];
         for arm in self.plan.arms_in(cell) {
-            for probe in probe.iter().cycle().take(PROBES) {
+            for probe in probes.iter().flatten() {
                 let (mut sample, _) = self.take("measuring the capacity", probe, arm)?;
                 let is_valid = sample.invalid.is_empty();
                 (sample.arm, sample.cell, sample.pass) = (arm, cell, Pass::Capacity);

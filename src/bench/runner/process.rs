@@ -7,7 +7,7 @@ use crate::clock::Now;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs::File;
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -112,6 +112,34 @@ impl Process {
         })
     }
 
+    /// Stops a server: sends SIGTERM, and waits for the end, even if the run is interrupted. Then a
+    /// model of this program must exit with code 0. Other servers may also end by SIGTERM or with
+    /// another code: that of lighttpd is 1 if a connection is open.
+    pub fn stop(mut self, is_model: bool) -> Result<(), String> {
+        let failure = if let Some(status) = self.status() {
+            format!("the server ended before it was stopped ({status})")
+        } else {
+            for signal in [Signal::CONT, Signal::TERM] {
+                // If it has ended meanwhile, its status shows that.
+                let _ = kill_process(Pid::from_child(&self.child), signal);
+            }
+            let has_crashed = |status: ExitStatus| {
+                let signal = status.signal();
+                signal.is_some_and(|signal| signal != Signal::TERM.as_raw())
+            };
+            match self.wait(STOP_TIMEOUT) {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) if !is_model && !has_crashed(status) => return Ok(()),
+                Some(status) => format!("the server ended with {status}"),
+                None => format!(
+                    "the server did not end within {} seconds of SIGTERM, and was killed",
+                    STOP_TIMEOUT.as_secs()
+                ),
+            }
+        };
+        Err(failure + &self.messages())
+    }
+
     /// What it has printed.
     pub fn output(&self) -> Vec<u8> {
         contents(&self.output)
@@ -161,68 +189,18 @@ fn contents(file: &File) -> Vec<u8> {
     read().unwrap_or_default()
 }
 
-/// A running server.
-#[derive(Debug)]
-pub struct Server {
-    /// Where it listens.
-    pub address: SocketAddr,
-    process: Process,
-    is_model: bool,
-}
-
-impl Server {
-    /// Starts a server that will listen on 127.0.0.1:`port`, pinned to the CPU of the server, and
-    /// waits until it listens. The connection that checks this sends nothing, and comes before
-    /// everything that is counted.
-    pub fn start(
-        context: &RunContext,
-        words: &[String],
-        port: u16,
-        is_model: bool,
-    ) -> Result<Self, RunError> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut process = Process::start(context, words, context.cpus.map(|cpus| cpus.server))?;
-        let ready = |_: &Process| is_listening(address).then_some(());
-        process.wait_until_ready(context, &address.to_string(), ready)?;
-        Ok(Self {
-            address,
-            process,
-            is_model,
-        })
-    }
-
-    /// Its process ID.
-    pub fn id(&self) -> u32 {
-        self.process.id()
-    }
-
-    /// Sends SIGTERM, and waits for the end, even if the run is interrupted. A model of this
-    /// program must then exit with code 0. Other servers may also end by SIGTERM or with another
-    /// code: that of lighttpd is 1 if a connection is open.
-    pub fn stop(mut self) -> Result<(), String> {
-        let process = &mut self.process;
-        let failure = if let Some(status) = process.status() {
-            format!("the server ended before it was stopped ({status})")
-        } else {
-            for signal in [Signal::CONT, Signal::TERM] {
-                // If it has ended meanwhile, its status shows that.
-                let _ = kill_process(Pid::from_child(&process.child), signal);
-            }
-            let is_crash = |signal| signal != Signal::TERM.as_raw();
-            match process.wait(STOP_TIMEOUT) {
-                Some(status) if status.success() => return Ok(()),
-                Some(status) if !self.is_model && !status.signal().is_some_and(is_crash) => {
-                    return Ok(());
-                }
-                Some(status) => format!("the server ended with {status}"),
-                None => format!(
-                    "the server did not end within {} seconds of SIGTERM, and was killed",
-                    STOP_TIMEOUT.as_secs()
-                ),
-            }
-        };
-        Err(failure + &process.messages())
-    }
+/// Starts a server that will listen on this address, pinned to the CPU of the server, and waits
+/// until it listens. The connection that checks this sends nothing, and comes before everything
+/// that is counted.
+pub fn serve(
+    context: &RunContext,
+    words: &[String],
+    address: SocketAddr,
+) -> Result<Process, RunError> {
+    let mut process = Process::start(context, words, context.cpus.map(|cpus| cpus.server))?;
+    let ready = |_: &Process| is_listening(address).then_some(());
+    process.wait_until_ready(context, &address.to_string(), ready)?;
+    Ok(process)
 }
 
 /// Whether a server listens there: a connection to itself does not count.

@@ -1,13 +1,14 @@
 //! Takes one sample: starts a server, puts it under load, stops it, and judges the result.
 
 use super::judge::{self, Tally};
-use super::process::{Server, generate};
+use super::process::{Process, generate, serve};
 use super::{RunContext, RunError};
 use crate::bench::metrics;
 use crate::bench::plan::ArmSpec;
 use crate::bench::types::{Load, Outcome, Sample};
 use crate::bench::workloads::CellSpec;
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,11 +43,10 @@ pub fn take(
 /// Starts the server, asks for the small page on one connection, and stops it.
 pub fn check(context: &mut RunContext, arm: &ArmSpec, cell: &CellSpec) -> Result<(), RunError> {
     let cell = cell.probe(1);
-    let server = start(context, arm, &cell, None)?;
-    let address = server.address;
-    let load = load(context, &cell, (0.0, SHORT), &server);
+    let (server, address) = start(context, arm, &cell, None)?;
+    let load = load(context, &cell, (0.0, SHORT), (&server, address));
     let outcome = generate(context, &load)?;
-    server.stop()?;
+    server.stop(arm.model.is_some())?;
     for seen in &outcome.groups {
         let responses = seen.totals.responses;
         if !seen.errors.is_empty() || responses == 0 {
@@ -67,8 +67,8 @@ fn attempt(
     times: (f64, f64),
 ) -> Result<(Sample, Vec<String>), RunError> {
     let tally = arm.model.map(|_| context.file());
-    let server = start(context, arm, cell, tally.as_deref())?;
-    let whole = load(context, cell, times, &server);
+    let (server, address) = start(context, arm, cell, tally.as_deref())?;
+    let whole = load(context, cell, times, (&server, address));
     let mut loads: Vec<(Load, Outcome)> = Vec::new();
     if cell.has_base() {
         let base = Load {
@@ -81,7 +81,7 @@ fn attempt(
     }
     let at = context.seconds() + times.0;
     let outcome = generate(context, &whole)?;
-    let stopped = server.stop();
+    let stopped = server.stop(arm.model.is_some());
     let mut metrics = metrics::of_outcome(&whole, &outcome, context.used_cpus());
     let limiter = metrics::limiter(&whole, &outcome, &metrics);
     let mut histograms = BTreeMap::new();
@@ -117,12 +117,12 @@ fn attempt(
 
 /// Starts the server of an arm.
 fn start(
-    context: &mut RunContext,
+    context: &RunContext,
     arm: &ArmSpec,
     cell: &CellSpec,
     tally: Option<&Path>,
-) -> Result<Server, RunError> {
-    let port = context.free_port()?;
+) -> Result<(Process, SocketAddr), RunError> {
+    let port = RunContext::free_port()?;
     let root = context.root().display().to_string();
     let fill = |word: &String| {
         word.replace("{port}", &port.to_string())
@@ -141,28 +141,29 @@ fn start(
     if let Some(path) = tally {
         words.extend(["--tally".to_owned(), path.display().to_string()]);
     }
-    Server::start(context, &words, port, arm.model.is_some())
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    Ok((serve(context, &words, address)?, address))
 }
 
 fn load(
     context: &mut RunContext,
     cell: &CellSpec,
     (warm_up, measure): (f64, f64),
-    server: &Server,
+    (server, address): (&Process, SocketAddr),
 ) -> Load {
     let drain = match cell.workload.may_starve {
         true => SHORT_DRAIN,
         false => DRAIN,
     };
     Load {
-        source: context.source(),
+        source: RunContext::source(),
         server: Some(server.id()),
         cpu: context.cpus.map(|cpus| cpus.generator),
         seed: context.random.u64(..),
         warm_up: nanoseconds(warm_up),
         drain: nanoseconds(drain),
         groups: cell.groups.clone(),
-        ..Load::new(server.address, nanoseconds(measure))
+        ..Load::new(address, nanoseconds(measure))
     }
 }
 

@@ -196,7 +196,7 @@ impl Harness {
         let outcome = generate(
             context,
             &Load {
-                source: context.source(),
+                source: RunContext::source(),
                 server: Some(server.id()),
                 cpu: context.cpus.map(|cpus| cpus.generator),
                 warm_up: times.0,
