@@ -458,7 +458,15 @@ fn wrong_files_and_keys_are_errors_of_the_check_and_of_the_start() {
         ),
         (
             "[[protect]]\npath = '/a'\npassword-file = 'weak'",
-            "weak:1: MD5 is too weak",
+            "--password-file: weak:1: MD5 is too weak",
+        ),
+        (
+            "password-file = 'nothing'",
+            "toml:2: password-file: nothing: No such file or directory",
+        ),
+        (
+            "password-file = 'root/users'",
+            "toml:2: password-file: root/users: a file of users must not be beneath ROOT",
         ),
     ] {
         let file = folder.path().join("oneloop.toml");

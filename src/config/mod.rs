@@ -312,7 +312,7 @@ impl Config {
     fn check_passwords(&self) -> Result<(), ConfigError> {
         for protect in self.protect() {
             if let Some(file) = &protect.file {
-                Realm::read(file, &protect.realm).map_err(conflict)?;
+                Realm::read(file, &protect.realm).map_err(wrong_password_file)?;
             }
         }
         Ok(())
@@ -618,10 +618,14 @@ fn check_places(sites: &[SiteConfig]) -> Result<(), ConfigError> {
     let files = sites.iter().flat_map(|site| &site.protect);
     for file in files.filter_map(|protect| protect.file.as_ref()) {
         for site in sites {
-            passwords::check_place(file, site.root.path()).map_err(conflict)?;
+            passwords::check_place(file, site.root.path()).map_err(wrong_password_file)?;
         }
     }
     Ok(())
+}
+
+fn wrong_password_file(error: String) -> ConfigError {
+    conflict(format!("--password-file: {error}"))
 }
 
 fn protect(arguments: &Arguments, tables: &[ProtectTable]) -> Result<Vec<Protect>, ConfigError> {
