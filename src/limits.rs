@@ -257,9 +257,11 @@ pub fn advice_on_descriptors() -> &'static str {
     }
 }
 
-/// What sets a limit of this many connections, and how to raise it, in parentheses.
-pub fn advice_on_connections(connections: usize) -> &'static str {
-    match connections == connections_within(descriptors()) {
+/// What sets a limit of this many connections for each of `loops`, and how to raise it, in
+/// parentheses.
+pub fn advice_on_connections(connections: usize, loops: usize) -> &'static str {
+    let within = connections_within(descriptors());
+    match (within / loops..=within.div_ceil(loops)).contains(&connections) {
         true => advice_on_descriptors(),
         false => " (--max-connections)",
     }
@@ -281,6 +283,25 @@ mod tests {
         assert_eq!(connections_within(1024), 820);
         assert_eq!(connections_within(64), 40);
         assert_eq!(connections_within(10), 1);
+    }
+
+    #[test]
+    fn what_limits_the_connections_of_a_loop_is_what_limits_those_of_all() {
+        let within = connections_within(descriptors());
+        for (connections, loops, is_limited_by_descriptors) in [
+            (within, 1, true),
+            (within / 3, 3, true),
+            (within.div_ceil(3), 3, true),
+            (within - 1, 1, false),
+            (within, 3, false),
+        ] {
+            let advice = advice_on_connections(connections, loops);
+            let is_limited = advice != " (--max-connections)";
+            assert_eq!(
+                is_limited, is_limited_by_descriptors,
+                "{connections} {loops}"
+            );
+        }
     }
 
     /// `docker stop` sends SIGKILL after 10 s; flushing the logs takes up to 1.5 s.

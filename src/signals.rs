@@ -190,6 +190,11 @@ impl StopMessages {
         }
     }
 
+    /// The number of loops that share them.
+    pub fn loops(&self) -> usize {
+        self.loops
+    }
+
     /// A loop stops, and finishes what its `open` connections have begun. The last loop logs it.
     pub fn on_stop(&self, open: usize) {
         let open = open + self.open.fetch_add(open, Ordering::SeqCst);

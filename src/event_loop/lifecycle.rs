@@ -178,9 +178,11 @@ impl<A: Accept> Lifecycle<A> {
             AcceptOutcome::Broken(error) => return Err(error),
             AcceptOutcome::Full if role == Role::Admin => self.pause(role, now, connections),
             AcceptOutcome::Full => {
-                let advice = limits::advice_on_connections(max);
+                let loops = self.stop_messages.loops();
+                let advice = limits::advice_on_connections(max, loops);
+                let of_loop = if loops > 1 { " of a loop" } else { "" };
                 CANNOT_ACCEPT.warn(format_args!(
-                    "all {max} allowed connections are open{advice}"
+                    "all {max} allowed connections{of_loop} are open{advice}"
                 ));
                 self.evict_or_pause(role, now, connections);
             }

@@ -34,6 +34,7 @@ use crate::tls::{OverSocket, PlainOrTls};
 use crate::transport::Socket;
 use std::cell::RefCell;
 use std::error::Error;
+use std::fmt::Display;
 use std::io;
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -344,7 +345,14 @@ fn build_reactors(
     let options = listen_options(config, &limits);
     let sibling = |listener: &BoundListener| listener.sibling(options);
     let siblings = (1..count).map(|_| listeners.iter().map(sibling).collect());
-    let mut all = siblings.collect::<io::Result<Vec<Vec<_>>>>()?;
+    let failed = |number, error: &dyn Display| {
+        format!("loop {number} of {count} cannot be started (--workers): {error}")
+    };
+    let mut all = Vec::new();
+    for (index, listeners) in siblings.enumerate() {
+        let listeners: io::Result<Vec<_>> = listeners;
+        all.push(listeners.map_err(|error| failed(index + 2, &error))?);
+    }
     all.push(listeners);
     let handlers = Arc::new(Handlers::new(config, limits.clone(), https)?);
     let mut log = open_configured_log(config, &limits)?;
@@ -356,7 +364,7 @@ fn build_reactors(
         let log = log.as_ref().map(AccessLog::sharing);
         let (handlers, probe) = (handlers.clone(), probe.clone());
         let stop_messages = stop_messages.clone();
-        reactors.add(move |actions| {
+        let added = reactors.add(move |actions| {
             let handler = handlers.open_for_thread(log, limits.clone())?;
             let parts = LoopParts {
                 listeners,
@@ -372,7 +380,8 @@ fn build_reactors(
                     build_loop(parts, handler, close, probe)
                 }
             }
-        })?;
+        });
+        added.map_err(|error| failed(index + 1, &error))?;
     }
     drop(stop_messages);
     Ok(Box::new(move || {

@@ -61,6 +61,32 @@ fn a_second_server_on_the_same_port_is_an_error() {
     assert_served(&mut Client::of(&server));
 }
 
+/// Fails if the limit is logged as if it were that of the server.
+#[test]
+fn a_loop_that_is_full_logs_its_own_part_of_the_limit() {
+    let root = small();
+    let server = start(&root, REACTORS, "--max-connections 6");
+    let clients: Vec<_> = (0..40)
+        .map(|_| Client::with_request(&server, "GET /small HTTP/1.1\r\nHost: "))
+        .collect();
+    let why = "all 2 allowed connections of a loop are open (--max-connections)";
+    eventually("it is logged", || server.diagnostics().contains(why));
+    drop(clients);
+    stop(server);
+}
+
+#[test]
+fn more_loops_than_there_are_descriptors_for_are_an_error() {
+    let root = small();
+    let launch = Launch::of(&root).run_before("ulimit -n 64");
+    let launch = launch.with("--model reactors --workers 40");
+    let (status, messages) = launch.expect_failure();
+    assert_eq!(status.code(), Some(1));
+    let why = " of 40 cannot be started (--workers): ";
+    assert!(messages.contains(why), "{messages}");
+    assert!(messages.contains("Too many open files"), "{messages}");
+}
+
 /// Fails if `StopMessages` are those of one loop.
 #[test]
 fn the_loops_log_together_that_they_stop() {
