@@ -62,6 +62,7 @@
 //! - [`bench`](mod@bench) (a feature): measures what each model costs.
 //! - [`admin`](mod@admin) (a feature): what is served to the operator: metrics, health checks.
 //! - [`study`](mod@study) (a feature): tools to study the server with.
+//! - [`any_certificate`](mod@any_certificate) (for these): TLS for clients that look at any server.
 //! - [`https`](mod@https): the listeners and certificates of HTTPS.
 //! - [`server`]: a configuration, opened and ready to run.
 //!
@@ -88,6 +89,8 @@
 pub mod access_log;
 #[cfg(feature = "admin")]
 pub mod admin;
+#[cfg(any(feature = "bench", feature = "study"))]
+pub mod any_certificate;
 pub mod banner;
 #[cfg(feature = "bench")]
 pub mod bench;

@@ -27,8 +27,8 @@ const MODULES: &[(&str, &[&str])] = &[
                      "http::negotiate", "http::status", "subcommands", "study", "clock", "limits"]),
     ("subcommands", &["bench", "study"]),
     // It starts the server as a program.
-    ("bench",      &["clock"]),
-    ("study",      &["admin", "probe", "handler", "connection", "http", "text", "timers",
+    ("bench",      &["any_certificate", "clock"]),
+    ("study",      &["admin", "any_certificate", "probe", "handler", "connection", "http", "text", "timers",
                      "clock"]),
     ("admin",      &["probe", "handler", "notifier", "connection", "http", "clock"]),
     ("models",     &["event_loop", "listen", "tls", "proxy", "pump", "probe",
@@ -57,6 +57,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("write_buffer", &[]),
     ("warnings",   &["clock"]),
     ("timers",     &[]),
+    ("any_certificate", &[]),
     ("deadline_clock", &[]),
     ("clock",      &[]),
     ("limits",     &[]),

@@ -14,8 +14,6 @@ const CONDITIONAL: &[&str] = &[
     // epoll is a part of Linux, POLLRDHUP too.
     "models/level_triggered/mod.rs",
     "models/level_triggered/poll.rs",
-    // The feature tls.
-    "bench/client/tls.rs",
     "lib.rs",
     // The lints that are for code outside tests.
     "main.rs",
