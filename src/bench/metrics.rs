@@ -223,14 +223,14 @@ fn of_group(group: &Group, seen: &ClientStats, seconds: f64) -> Vec<(&'static st
             let achieved = 100.0 * float(seen.responses) / float(due);
             found.push(("achieved", achieved.min(100.0)));
         }
-        Behavior::Closed | Behavior::Short { .. } if !seen.shares.is_empty() => {
+        Behavior::Closed | Behavior::Short if !seen.shares.is_empty() => {
             let shares: Vec<f64> = seen.shares.iter().map(|share| float(*share)).collect();
             found.push(("fairness", fairness(&shares).unwrap_or(1.0)));
             found.push(("starved", float(starved(seen))));
         }
         _ => {}
     }
-    if matches!(group.behavior, Behavior::Short { .. }) {
+    if group.behavior == Behavior::Short {
         found.push(("connects", float(seen.connected) / seconds));
     }
     found

@@ -134,11 +134,8 @@ pub enum Behavior {
         /// If more requests wait for a connection, they are dropped, and counted.
         max_waiting: u32,
     },
-    /// One connection per request.
-    Short {
-        /// The side that closes.
-        closer: Closer,
-    },
+    /// One connection per request, which the client closes.
+    Short,
     /// Connects and sends nothing.
     Silent,
     /// Sends requests, and reads the responses slowly.
@@ -158,16 +155,6 @@ pub enum Arrivals {
     Constant,
     /// As a Poisson process.
     Poisson,
-}
-
-/// The side that closes a connection after its only response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Closer {
-    /// The client closes after the response.
-    Client,
-    /// The client sends `Connection: close` and waits for the end of the stream.
-    Server,
 }
 
 /// A request target, and its expected response.

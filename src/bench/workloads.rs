@@ -1,6 +1,6 @@
 //! The workloads: a table, the cells of each, and the files that the clients ask for.
 
-use super::types::{Arrivals, Behavior, Closer, Group, Page, body_hash};
+use super::types::{Arrivals, Behavior, Group, Page, body_hash};
 use std::io;
 use std::path::Path;
 
@@ -84,8 +84,8 @@ impl CellSpec {
 
     /// Whether a server that serves one connection at a time can take part.
     pub fn allows_sequential(&self) -> bool {
-        let is_short = |group: &Group| matches!(group.behavior, Behavior::Short { .. });
-        self.connections() == 1 || self.groups.iter().all(is_short)
+        let mut groups = self.groups.iter();
+        self.connections() == 1 || groups.all(|group| group.behavior == Behavior::Short)
     }
 
     /// Whether the process is first measured without its first group, so that the difference of the
@@ -146,22 +146,15 @@ pub static WORKLOADS: &[Workload] = &[
         purpose: "The cost of a connection: a table entry, a thread or a process is created.",
         columns: &["connects", "switches", "p99", "faults"],
         specs: |selection| {
-            let of = |closer: Closer, word: &str| {
-                // Enough connections to keep a server busy, and few enough to be accepted at once.
-                selection.each([&[16]; 3], |c| {
-                    let load = format!(
-                        "closed loop, {c} at once, a new connection for each request, which the \
-                         {word} closes"
-                    );
-                    let group = group("main", c, Behavior::Short { closer }, Some(small()));
-                    cell(format!("{word} c={c}"), "cpu_connection", load, vec![group])
-                })
-            };
-            let mut cells = of(Closer::Client, "client");
-            if selection.preset == Preset::Full {
-                cells.extend(of(Closer::Server, "server"));
-            }
-            cells
+            // Enough connections to keep a server busy, and few enough to be accepted at once.
+            selection.each([&[16]; 3], |c| {
+                let load = format!(
+                    "closed loop, {c} at once, a new connection for each request, which the client \
+                     closes"
+                );
+                let group = group("main", c, Behavior::Short, Some(small()));
+                cell(format!("client c={c}"), "cpu_connection", load, vec![group])
+            })
         },
         ..USUAL
     },

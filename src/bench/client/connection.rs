@@ -5,7 +5,7 @@ use super::parser::Parser;
 use super::recorder::Request;
 use super::{Phase, Shared, tls};
 use crate::bench::platform;
-use crate::bench::types::{Behavior, Closer, Fault, Target};
+use crate::bench::types::{Behavior, Fault, Target};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
@@ -82,7 +82,7 @@ impl Connection {
     pub fn is_awaited(&self, group: &ClientGroup) -> bool {
         match group.behavior {
             Behavior::SlowRead { .. } | Behavior::Silent => false,
-            Behavior::Short { .. } if self.stream.is_some() && !self.is_open => true,
+            Behavior::Short if self.stream.is_some() && !self.is_open => true,
             _ => self.outstanding.is_some(),
         }
     }
@@ -250,7 +250,7 @@ impl Connection {
         match group.behavior {
             Behavior::Closed => self.send(group, shared.now, shared.now),
             Behavior::Open { .. } => self.on_idle(group, shared.now),
-            Behavior::Short { .. } => self.send(group, self.started, shared.now),
+            Behavior::Short => self.send(group, self.started, shared.now),
             Behavior::Silent => {}
             Behavior::SlowRead { .. } => {
                 self.send(group, shared.now, shared.now);
@@ -386,10 +386,7 @@ impl Connection {
         self.failures = 0;
         self.has_response = true;
         let is_draining = matches!(shared.phase, Phase::Draining(_));
-        // If the server is to close, the client waits for the end of the stream.
-        let closer = Closer::Server;
-        let waits = closes && group.behavior == Behavior::Short { closer };
-        if (closes || group.is_short()) && !waits {
+        if closes || group.is_short() {
             self.close(group, shared, false);
             return false;
         }

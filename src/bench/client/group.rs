@@ -2,7 +2,7 @@
 //! requests that wait, and the statistics.
 
 use super::recorder::Recorder;
-use crate::bench::types::{Arrivals, Behavior, Closer, Group, Load};
+use crate::bench::types::{Arrivals, Behavior, Group, Load};
 use fastrand::Rng;
 use std::collections::VecDeque;
 
@@ -37,13 +37,6 @@ impl ClientGroup {
             (None, address) => address.map_or_else(String::new, |address| address.to_string()),
         };
         let mut request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n");
-        if group.behavior
-            == (Behavior::Short {
-                closer: Closer::Server,
-            })
-        {
-            request.push_str("Connection: close\r\n");
-        }
         for field in load.http.iter().flat_map(|http| &http.headers) {
             request.push_str(field);
             request.push_str("\r\n");
@@ -63,7 +56,7 @@ impl ClientGroup {
 
     /// Whether each request has a connection of its own.
     pub fn is_short(&self) -> bool {
-        matches!(self.behavior, Behavior::Short { .. })
+        self.behavior == Behavior::Short
     }
 
     /// Starts the schedule.

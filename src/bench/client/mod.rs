@@ -106,7 +106,7 @@ fn check_group(group: &Group) -> Result<(), String> {
     let (rate, max_rate) = match group.behavior {
         Behavior::Open { rate, .. } => (rate, MAX_RATE),
         Behavior::SlowRead { rate, .. } => (rate, 1e9),
-        Behavior::Closed | Behavior::Short { .. } | Behavior::Silent => (1.0, 1.0),
+        Behavior::Closed | Behavior::Short | Behavior::Silent => (1.0, 1.0),
     };
     let rule = "the rate must be above 0.001 and at most 2e6";
     require(rate > 1e-3 && rate <= max_rate, rule)?;
