@@ -13,7 +13,9 @@ const OUTSIDE: f64 = 0.05;
 
 /// The median. NaN is ignored; `None` without numbers.
 pub fn median(values: &[f64]) -> Option<f64> {
-    let sorted = sorted(values.iter().copied());
+    let numbers = values.iter().copied().filter(|value| !value.is_nan());
+    let mut sorted: Vec<f64> = numbers.collect();
+    sorted.sort_by(f64::total_cmp);
     let low = *sorted.get(sorted.len().checked_sub(1)? / 2)?;
     let high = *sorted.get(sorted.len() / 2)?;
     // The midpoint of two infinities is no number.
@@ -52,13 +54,6 @@ pub fn count<T>(values: &[T]) -> f64 {
 )]
 pub fn float(count: u64) -> f64 {
     count as f64
-}
-
-/// The sorted numbers without NaN.
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut sorted: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted
 }
 
 /// An estimate with its 95 % interval.
@@ -123,35 +118,42 @@ pub fn interval_of_ratios(ratios: &[f64]) -> Option<Interval> {
 pub fn interval(differences: &[f64]) -> Option<Interval> {
     let finite = differences.iter().copied().filter(|one| one.is_finite());
     let values: Vec<f64> = finite.collect();
-    let pairs = values.iter().enumerate();
-    let pairs = pairs.flat_map(|(index, first)| {
+    let mut walsh = Vec::new();
+    for (index, first) in values.iter().enumerate() {
         let rest = values.iter().skip(index);
-        rest.map(move |second| first.midpoint(*second))
-    });
-    let walsh = sorted(pairs);
+        walsh.extend(rest.map(|second| first.midpoint(*second)));
+    }
+    walsh.sort_by(f64::total_cmp);
     let middle = median(&walsh)?;
-    let cut = cut(values.len());
+    let (place, part) = cut(values.len());
     Some(Interval {
-        low: at(&walsh, cut)?,
+        low: between(walsh.iter().skip(place), part)?,
         middle,
-        high: at(&walsh, count(&walsh) - 1.0 - cut)?,
+        high: between(walsh.iter().rev().skip(place), part)?,
         values: values.len(),
     })
 }
 
-/// The index of the lower end of the interval in the sorted means, between two of them: where the
-/// probability outside is [`OUTSIDE`]. 0 with too few pairs for that.
-fn cut(pairs: usize) -> f64 {
+/// Where the interval begins in the sorted means: after this number of them, a part of the way to
+/// the next. There the probability outside is [`OUTSIDE`]. With too few pairs, at the first.
+fn cut(pairs: usize) -> (usize, f64) {
     let mut outside = 0.0;
-    for (place, share) in (0_u32..).zip(shares(pairs)) {
+    for (place, share) in shares(pairs).into_iter().enumerate() {
         let with_this = outside + 2.0 * share;
         if with_this > OUTSIDE {
-            let cut = f64::from(place) - 1.0 + (OUTSIDE - outside) / (with_this - outside);
-            return cut.max(0.0);
+            let part = (OUTSIDE - outside) / (with_this - outside);
+            return place.checked_sub(1).map_or((0, 0.0), |last| (last, part));
         }
         outside = with_this;
     }
-    0.0
+    (0, 0.0)
+}
+
+/// The number that is a part of the way from the first to the second.
+fn between<'v>(mut values: impl Iterator<Item = &'v f64>, part: f64) -> Option<f64> {
+    let first = values.next()?;
+    let second = values.next().unwrap_or(first);
+    Some(first + (second - first) * part)
 }
 
 /// The distribution of the sum of the positive ranks 1 to `pairs` if all signs are equally likely:
@@ -165,19 +167,6 @@ fn shares(pairs: usize) -> Vec<f64> {
         shares = both.map(|(a, b)| (a + b) / 2.0).collect();
     }
     shares
-}
-
-/// The value at an index, interpolated.
-fn at(sorted: &[f64], place: f64) -> Option<f64> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an index"
-    )]
-    let index = place.floor() as usize;
-    let (low, high) = (sorted.get(index)?, sorted.get(index + 1));
-    let part = place - place.floor();
-    Some(high.map_or(*low, |high| low + (high - low) * part))
 }
 
 /// Student's t of a mean of 0: the distance of the mean from zero in standard errors. Infinite if

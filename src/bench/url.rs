@@ -90,7 +90,21 @@ pub fn run(text: &str, asked: &RunOptions) -> Result<ExitCode, Box<dyn Error>> {
 
 /// The load of the options, on a target that is yet to be found; an error is one of the user.
 fn prepare(text: &str, asked: &RunOptions) -> Result<(Url, Load), String> {
-    check(asked)?;
+    let compares = [
+        asked.quick || asked.full || asked.output.is_some(),
+        asked.rounds.is_some() || asked.seconds.is_some() || !asked.conns.is_empty(),
+        !asked.models.is_empty() || !asked.server.is_empty(),
+    ];
+    if compares.contains(&true) {
+        return Err("the options of a comparison have no meaning for one server".to_owned());
+    }
+    if asked.workloads.len() > 1 {
+        return Err("a URL stands alone".to_owned());
+    }
+    if let Some(field) = asked.header.iter().find(|field| !is_field(field)) {
+        let field = field.escape_debug();
+        return Err(format!("--header '{field}': it must be NAME: VALUE"));
+    }
     let url = parse(text)?;
     if !url.is_tls && (asked.insecure || asked.ca.is_some()) {
         return Err("--ca and --insecure are for https://".to_owned());
@@ -116,14 +130,10 @@ fn parse(text: &str) -> Result<Url, String> {
         true => rest.rfind(":/"),
         false => rest.find(['/', '?']),
     };
-    let (place, path) = rest
-        .split_at_checked(at.unwrap_or(rest.len()))
-        .unwrap_or_default();
-    let path = path.strip_prefix(':').unwrap_or(path);
-    let path = match path.starts_with('/') {
-        true => path.to_owned(),
-        false => format!("/{path}"),
-    };
+    let (place, path) = rest.split_at(at.unwrap_or(rest.len()));
+    let path = path.trim_start_matches(':');
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let path = format!("{slash}{path}");
     // A port may be empty (RFC 3986, 3.2.3).
     let authority = place.strip_suffix(':').unwrap_or(place);
     let authority = if is_socket { "localhost" } else { authority };
@@ -168,28 +178,6 @@ fn first_reachable(addresses: impl Iterator<Item = SocketAddr>) -> Result<Socket
         }
     }
     Err(reasons.join("; "))
-}
-
-/// Whether the options are for one server, and the fields can be sent.
-fn check(asked: &RunOptions) -> Result<(), String> {
-    let compares = [
-        asked.quick || asked.full || asked.output.is_some(),
-        asked.rounds.is_some() || asked.seconds.is_some() || !asked.conns.is_empty(),
-        !asked.models.is_empty() || !asked.server.is_empty(),
-    ];
-    if compares.contains(&true) {
-        return Err("the options of a comparison have no meaning for one server".to_owned());
-    }
-    if asked.workloads.len() > 1 {
-        return Err("a URL stands alone".to_owned());
-    }
-    match asked.header.iter().find(|field| !is_field(field)) {
-        Some(field) => Err(format!(
-            "--header '{}': it must be NAME: VALUE",
-            field.escape_debug()
-        )),
-        None => Ok(()),
-    }
 }
 
 /// Whether this can be in a request: one field (RFC 9110, 5.1 and 5.5); that of Host has no blanks.

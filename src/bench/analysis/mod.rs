@@ -161,31 +161,26 @@ impl<'r> Row<'r> {
 
 /// Analyses a run. Samples of unknown cells and arms are ignored.
 pub fn analyse(run: &Run) -> Analysis<'_> {
-    let of_arm = |cell: usize, arm: usize| {
-        let samples = run.measured();
-        samples.filter(move |sample| (sample.cell, sample.arm) == (cell, arm))
-    };
-    let cells = run
-        .cells
-        .iter()
-        .enumerate()
-        .map(|(index, cell)| CellSamples {
+    let mut cells = Vec::new();
+    for (index, cell) in run.cells.iter().enumerate() {
+        let arm = |arm| move |sample: &&Sample| (sample.cell, sample.arm) == (index, arm);
+        let arms = (0..run.arms.len()).map(|index| run.measured().filter(arm(index)).collect());
+        cells.push(CellSamples {
             metric: &cell.primary_metric,
             control: run.control(),
-            arms: (0..run.arms.len())
-                .map(|arm| of_arm(index, arm).collect())
-                .collect(),
+            arms: arms.collect(),
         });
-    let cells: Vec<CellSamples> = cells.collect();
+    }
     let controls: Vec<Vec<f64>> = cells.iter().map(CellSamples::control).collect();
     let proven = proven(&controls);
-    let unproven = is_unproven(&controls, &proven);
-    let cells = cells.iter().zip(&controls).zip(proven);
-    let cells = cells.map(|((cell, control), proven)| cell.analyse(control, proven));
-    Analysis {
-        cells: cells.collect(),
-        unproven,
+    let mut analysis = Analysis {
+        cells: Vec::new(),
+        unproven: is_unproven(&controls, &proven),
+    };
+    for ((cell, control), proven) in cells.iter().zip(&controls).zip(proven) {
+        analysis.cells.push(cell.analyse(control, proven));
     }
+    analysis
 }
 
 /// The samples of a cell, for ratios of its primary metric.
@@ -201,10 +196,11 @@ impl<'r> CellSamples<'r> {
     fn values(&self, arm: usize) -> BTreeMap<u32, f64> {
         let samples = self.arms.get(arm).into_iter().flatten();
         let valid = samples.filter(|sample| sample.invalid.is_empty());
-        let values = valid.filter_map(|one| Some((one.round, *one.metrics.get(self.metric)?)));
-        values
-            .filter(|(_, value)| (0.0..=f64::MAX).contains(value))
-            .collect()
+        let value = |one: &&Sample| match one.metrics.get(self.metric) {
+            Some(value @ 0.0..=f64::MAX) => Some((one.round, *value)),
+            _ => None,
+        };
+        valid.filter_map(value).collect()
     }
 
     /// Arm / reference of each round that has both. The reference of a round is the geometric mean
@@ -231,15 +227,10 @@ impl<'r> CellSamples<'r> {
     /// The logarithms of control / reference of each round that has both, above 0 if the control is
     /// better: so that one that is better in all cells is better in the sum.
     fn control(&self) -> Vec<f64> {
-        let ratios = self
-            .control
-            .map(|control| self.ratios(control))
-            .unwrap_or_default();
+        let ratios = self.control.map(|control| self.ratios(control));
+        let ratios = ratios.into_iter().flatten();
         let direction = direction(self.metric);
-        ratios
-            .into_iter()
-            .map(|ratio| direction * ratio.ln())
-            .collect()
+        ratios.map(|ratio| direction * ratio.ln()).collect()
     }
 
     fn analyse(&self, control: &[f64], proven: bool) -> CellAnalysis<'r> {
@@ -250,10 +241,12 @@ impl<'r> CellSamples<'r> {
             proven,
             rows: Vec::new(),
         };
-        let arms = (0..self.arms.len()).zip(&self.arms);
-        let present = arms.filter(|(_, samples)| !samples.is_empty());
-        let rows = present.map(|(arm, samples)| self.row(&analysis, arm, samples));
-        analysis.rows = rows.collect();
+        for (arm, samples) in self.arms.iter().enumerate() {
+            if !samples.is_empty() {
+                let row = self.row(&analysis, arm, samples);
+                analysis.rows.push(row);
+            }
+        }
         analysis
     }
 
@@ -273,10 +266,9 @@ impl<'r> CellSamples<'r> {
             Some(_) if is_control && of.proven => Verdict::NoDifference,
             Some(ratio) => Verdict::of(&ratio, self.metric, of.noise_floor.ln_1p(), of.proven),
         };
-        let samples = samples.to_vec();
         Row {
             arm,
-            samples,
+            samples: samples.to_vec(),
             ratio,
             verdict,
             ratios,

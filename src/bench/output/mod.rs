@@ -22,7 +22,7 @@ use summary::{answer, details, doubts, limiters, noise, phrase};
 /// A value of a metric with three digits: `84.1k`, `1.95 ms`, `9.55 MiB`.
 pub(super) fn value(metric: &str, value: f64) -> String {
     match unit_of(metric) {
-        Unit::Time => time(value),
+        Unit::Time => scaled(value, [" µs", " ms", " s"]),
         Unit::Memory => format!("{} MiB", thousands(value / 1024.0)),
         _ => thousands(value),
     }
@@ -39,13 +39,8 @@ fn heading(metric: &str) -> String {
     match (group_of(metric), metric_named(metric)) {
         (Some(group), Some(known)) => format!("{group} {}{unit}", known.title),
         (None, Some(known)) => format!("{}{unit}", known.title),
-        (_, None) => metric.to_owned(),
+        (_, None) => printable(metric),
     }
-}
-
-/// Microseconds as `85.3 µs`, `1.95 ms` or `2.10 s`.
-fn time(value: f64) -> String {
-    scaled(value, [" µs", " ms", " s"])
 }
 
 /// Three digits, and `k` for thousands or `M` for millions.
@@ -259,7 +254,7 @@ pub(super) fn compare(before: &Run, after: &Run, form: Form) -> (String, bool) {
             });
             is_worse |= verdict == Verdict::Worse;
             let medians = [row, now].map(|row| median(row, metric));
-            table.row(&style(before, row.arm), (verdict, metric), change, medians);
+            table.row(style(before, row.arm), (verdict, metric), change, medians);
         }
         text.heading(&cell.name);
         text.table(&table);
@@ -346,30 +341,29 @@ const TEXTS: usize = 2;
 /// The columns that are shown on the narrowest terminal: these, ratio and primary metric.
 const ESSENTIAL: usize = 4;
 
-/// A text and how it is meant: `good`, `bad`, `mild` (doubtful), or `invalid` (of invalid samples).
+/// A text that a terminal may print, and how it is meant: `good`, `bad`, `mild` (doubtful), or
+/// `invalid` (of invalid samples).
 type Entry = (String, &'static str);
 
 /// A table with a row for each arm: built once, and written as text, as Markdown or as HTML.
 struct Table {
-    /// The titles.
-    titles: Vec<String>,
-    /// The class of each arm, and its entries.
+    /// The class of the arm, and its entries. The first row has the titles.
     rows: Vec<(String, Vec<Entry>)>,
 }
 
 impl Table {
     fn new(ratio: &str, others: Vec<String>) -> Self {
-        let titles = ["", "difference", ratio].map(str::to_owned).to_vec();
-        Self {
-            titles: [titles, others].concat(),
-            rows: Vec::new(),
-        }
+        let titles = ["", "difference", ratio].map(str::to_owned);
+        let titles = titles.into_iter().chain(others);
+        let titles = titles.map(|title| (title, "")).collect();
+        let rows = vec![(String::new(), titles)];
+        Self { rows }
     }
 
     /// Adds the row of an arm: its name, the verdict on a metric, the ratio, and other entries.
     fn row(
         &mut self,
-        style: &Style,
+        style: Style,
         (verdict, metric): (Verdict, &str),
         ratio: Option<Interval>,
         others: impl IntoIterator<Item = Entry>,
@@ -382,9 +376,9 @@ impl Table {
         };
         let ratio = ratio.as_ref().map_or_else(String::new, estimate);
         let word = verdict.word(metric).to_owned();
-        let mut entries = vec![(style.name.clone(), ""), (word, class), (ratio, "")];
+        let mut entries = vec![(style.name, ""), (word, class), (ratio, "")];
         entries.extend(others);
-        self.rows.push((style.class.clone(), entries));
+        self.rows.push((style.class, entries));
     }
 
     /// The table of a cell.
@@ -403,73 +397,56 @@ impl Table {
             let medians = metrics.iter().map(|metric| median(row, metric));
             let others = medians.chain([(samples, "")]);
             let verdict = (row.verdict, cell.primary_metric.as_str());
-            table.row(&style(run, row.arm), verdict, row.ratio, others);
+            table.row(style(run, row.arm), verdict, row.ratio, others);
         }
         table
     }
 
     /// As text, with as many columns as the terminal has place for.
     fn text(&self, form: Form) -> String {
-        let titles = self.titles.iter().map(|title| (printable(title), ""));
-        let mut lines: Vec<Vec<Entry>> = vec![titles.collect()];
+        let mut widths = Vec::new();
         for (_, entries) in &self.rows {
-            let entries = entries.iter();
-            lines.push(
-                entries
-                    .map(|(text, class)| (printable(text), *class))
-                    .collect(),
-            );
-        }
-        let mut widths = vec![0; self.titles.len()];
-        for line in &lines {
-            for (width, (text, _)) in widths.iter_mut().zip(line) {
+            widths.resize(entries.len(), 0);
+            for (width, (text, _)) in widths.iter_mut().zip(entries) {
                 *width = text.chars().count().max(*width);
             }
         }
-        while widths.len() > ESSENTIAL
-            && widths.iter().sum::<usize>() + 2 * widths.len() - 2 > form.width
-        {
+        let sum = |widths: &[usize]| widths.iter().map(|width| width + 2).sum::<usize>() - 2;
+        while widths.len() > ESSENTIAL && sum(&widths) > form.width {
             widths.pop();
         }
+        let numbers = "--:|".repeat(widths.len().saturating_sub(TEXTS));
+        let mut rule = format!("|{}{numbers}\n", "---|".repeat(TEXTS));
         let mut page = String::new();
-        for (number, line) in lines.iter().enumerate() {
+        for (_, entries) in &self.rows {
             let mut places = Vec::new();
-            for (column, ((text, class), width)) in line.iter().zip(&widths).enumerate() {
+            for (column, ((text, class), width)) in entries.iter().zip(&widths).enumerate() {
                 let text = match column < TEXTS {
                     true => format!("{text:<width$}"),
                     false => format!("{text:>width$}"),
                 };
-                places.push(if form.has_colors {
-                    colored(text, class)
-                } else {
-                    text
-                });
+                places.push(colored(text, class, form.has_colors));
             }
             page += &match form.is_markdown {
-                true => format!("| {} |\n", places.join(" | ")),
+                true => format!("| {} |\n{}", places.join(" | "), std::mem::take(&mut rule)),
                 false => format!("{}\n", places.join("  ").trim_end()),
             };
-            if number == 0 && form.is_markdown {
-                let numbers = "--:|".repeat(widths.len().saturating_sub(TEXTS));
-                page += &format!("|{}{numbers}\n", "---|".repeat(TEXTS));
-            }
         }
         page
     }
 
     /// As HTML.
     fn html(&self) -> String {
-        let titles = self
-            .titles
-            .iter()
-            .map(|title| format!("<th>{}</th>", escaped(title)));
-        let titles: String = titles.collect();
-        let mut page = format!("<div class=\"scroll\" tabindex=\"0\"><table>\n<tr>{titles}</tr>\n");
-        for (class, entries) in &self.rows {
+        let mut page = String::from("<div class=\"scroll\" tabindex=\"0\"><table>\n");
+        for (number, (class, entries)) in self.rows.iter().enumerate() {
             page += &format!("<tr class=\"{class}\">");
             for (column, (text, class)) in entries.iter().enumerate() {
-                let (tag, text) = (if column == 0 { "th" } else { "td" }, escaped(text));
-                page += &format!("<{tag} class=\"{class}\">{text}</{tag}>");
+                let tag = if number == 0 || column == 0 {
+                    "th"
+                } else {
+                    "td"
+                };
+                page += &format!("<{tag} class=\"{class}\">{}</{tag}>", escaped(text));
             }
             page += "</tr>\n";
         }
@@ -499,12 +476,12 @@ fn median(row: &Row, metric: &str) -> Entry {
     }
 }
 
-/// The text in the colour of its class.
-fn colored(text: String, class: &str) -> String {
+/// The text in the colour of its class, if the terminal has colours.
+fn colored(text: String, class: &str, has_colors: bool) -> String {
     let color = match class {
-        "good" => 32,
-        "bad" => 31,
-        "mild" => 33,
+        "good" if has_colors => 32,
+        "bad" if has_colors => 31,
+        "mild" if has_colors => 33,
         _ => return text,
     };
     format!("\x1b[{color}m{text}\x1b[0m")
