@@ -77,15 +77,14 @@ pub fn run(load: &Load, is_live: bool) -> Result<Outcome, Box<dyn Error>> {
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
         signal_hook::flag::register(signal, stop.clone())?;
     }
-    let mut problems = Vec::new();
+    let mut event_loop = EventLoop::new(load, stop, is_live)?;
     if let Some(cpu) = load.cpu
         && let Err(error) = platform::pin_to(&[cpu])
     {
-        problems.push(format!("cannot pin the generator to CPU {cpu}: {error}"));
+        let problem = format!("cannot pin the generator to CPU {cpu}: {error}");
+        event_loop.shared.report(problem);
     }
-    let mut outcome = EventLoop::new(load, stop, is_live)?.run()?;
-    outcome.problems.extend(problems);
-    Ok(outcome)
+    Ok(event_loop.run()?)
 }
 
 /// Whether a load is valid.
@@ -150,14 +149,6 @@ impl Phase {
     }
 }
 
-/// What was used until a moment.
-#[derive(Clone, Copy, Debug)]
-struct Account {
-    /// CPU time of the generator, ns.
-    generator: u64,
-    server: Option<Usage>,
-}
-
 /// What the connections of all groups share.
 struct Shared {
     load: Load,
@@ -172,7 +163,7 @@ struct Shared {
     /// Connects of the whole run.
     attempts: u64,
     buffer: Vec<u8>,
-    problems: Vec<String>,
+    outcome: Outcome,
     origin: Instant,
     /// How long the clock was paused, ns.
     paused: u64,
@@ -190,11 +181,15 @@ impl Shared {
 
     /// Adds a problem to the outcome, once.
     fn report(&mut self, problem: String) {
-        if self.problems.len() < 10 && !self.problems.contains(&problem) {
-            self.problems.push(problem);
+        let problems = &mut self.outcome.problems;
+        if problems.len() < 10 && !problems.contains(&problem) {
+            problems.push(problem);
         }
     }
 }
+
+/// What was used until a moment: CPU time of the generator, ns, and what the server has used.
+type Account = (u64, Option<Usage>);
 
 /// A running load.
 struct EventLoop {
@@ -206,10 +201,8 @@ struct EventLoop {
     /// Connections that were started in the connect phase.
     started: usize,
     stop: Arc<AtomicBool>,
-    /// The accounts at the beginning and at the end of the measurement.
-    accounts: (Option<Account>, Option<Account>),
-    /// When the measurement began; afterwards how long it was.
-    measured: u64,
+    /// When the measurement began, and the account.
+    begun: Option<(u64, Account)>,
     /// When the next line is shown, and the responses in the line before.
     live: Option<(u64, u64)>,
 }
@@ -239,7 +232,7 @@ impl EventLoop {
                 connecting: 0,
                 attempts: 0,
                 buffer: vec![0; READ_SIZE],
-                problems: Vec::new(),
+                outcome: Outcome::default(),
                 origin: Now::read().instant,
                 paused: 0,
                 now: 0,
@@ -250,8 +243,7 @@ impl EventLoop {
             lag: Times::new(),
             started: 0,
             stop,
-            accounts: (None, None),
-            measured: 0,
+            begun: None,
             live: is_live.then_some((0, 0)),
         })
     }
@@ -370,12 +362,12 @@ impl EventLoop {
 
     fn begin_measuring(&mut self) {
         let account = self.account();
-        if let (Some(server), None) = (self.shared.load.server, &account.server) {
+        if let (Some(server), None) = (self.shared.load.server, &account.1) {
             let problem = format!("cannot read the resource usage of process {server}");
             self.shared.report(problem);
         }
-        self.accounts.0 = Some(account);
         let now = self.shared.now;
+        self.begun = Some((now, account));
         let window = now..now + self.shared.load.measure;
         for (index, group) in self.groups.iter_mut().enumerate() {
             let is_counted =
@@ -385,14 +377,18 @@ impl EventLoop {
             group.recorder.begin(window.clone(), open);
         }
         self.shared.phase = Phase::Measuring(window.end);
-        self.measured = now;
     }
 
     /// Ends the measurement, which was due at `end`.
     fn begin_draining(&mut self, now: u64, end: u64) {
         self.release(end);
-        self.accounts.1 = Some(self.account());
-        self.measured = end.saturating_sub(self.measured);
+        let (generator, server) = self.account();
+        if let Some((begun, before)) = self.begun {
+            let outcome = &mut self.shared.outcome;
+            outcome.measured = end.saturating_sub(begun);
+            outcome.generator_time = generator.saturating_sub(before.0);
+            outcome.usage = before.1.zip(server);
+        }
         for group in &mut self.groups {
             group.next_due = u64::MAX;
         }
@@ -411,13 +407,11 @@ impl EventLoop {
         cpus.extend(platform::cpus(server));
         cpus.sort_unstable();
         cpus.dedup();
-        let account = Account {
-            generator: platform::cpu_time(std::process::id()).unwrap_or(0),
-            server: server.and_then(|server| Usage::of(server, &cpus)),
-        };
+        let generator = platform::cpu_time(std::process::id()).unwrap_or(0);
+        let server = server.and_then(|server| Usage::of(server, &cpus));
         self.shared.paused += self.shared.read_clock().saturating_sub(before);
         self.shared.read_clock();
-        account
+        (generator, server)
     }
 
     /// Whether no response is outstanding any more.
@@ -493,15 +487,16 @@ impl EventLoop {
         if self.live.is_some() {
             let _ = write!(stderr(), "\r\x1b[K");
         }
-        if !matches!(self.shared.phase, Phase::Draining(_)) {
-            self.shared
-                .report("a signal ended the generator early".to_owned());
-            let is_measuring = matches!(self.shared.phase, Phase::Measuring(_));
-            let begin = if is_measuring { self.measured } else { now };
-            self.measured = now.saturating_sub(begin);
-            self.accounts = (None, None);
+        let shared = &mut self.shared;
+        if !matches!(shared.phase, Phase::Draining(_)) {
+            shared.report("a signal ended the generator early".to_owned());
+            let begun = self.begun.map_or(now, |(begun, _)| begun);
+            shared.outcome.measured = now.saturating_sub(begun);
         }
-        let (generator_time, usage) = self.used();
+        if let (Some((_, after)), Some(server)) = (&mut shared.outcome.usage, shared.load.server) {
+            // With the connections still open, and after the last response: this takes long.
+            after.add_memory(server);
+        }
         for connection in &self.connections {
             let group = self.groups.get_mut(connection.group);
             if let Some(group) = group.filter(|group| connection.is_awaited(group)) {
@@ -520,26 +515,10 @@ impl EventLoop {
         }
         let groups = self.groups.into_iter();
         Outcome {
-            measured: self.measured,
             groups: groups.map(|group| group.recorder.finish()).collect(),
-            generator_time,
-            usage,
             send_lag: self.lag.encode(),
-            problems: self.shared.problems,
+            ..self.shared.outcome
         }
-    }
-
-    /// The CPU time of the generator in the measurement, and the accounts of the server.
-    fn used(&self) -> (u64, Option<(Usage, Usage)>) {
-        let (Some(before), Some(after)) = self.accounts else {
-            return (0, None);
-        };
-        let mut usage = before.server.zip(after.server);
-        if let (Some((_, after)), Some(server)) = (&mut usage, self.shared.load.server) {
-            // With the connections still open, and after the last response: this takes long.
-            after.add_memory(server);
-        }
-        (after.generator.saturating_sub(before.generator), usage)
     }
 }
 
@@ -554,12 +533,10 @@ mod tests {
         load.server = Some(std::process::id());
         let mut event_loop = EventLoop::new(&load, Default::default(), false).unwrap();
         let (before, start) = (event_loop.shared.read_clock(), Now::read().instant);
-        let account = event_loop.account();
-        let (passed, real) = (
-            event_loop.shared.read_clock() - before,
-            Now::read().instant - start,
-        );
-        assert!(account.generator > 0 || !cfg!(target_os = "linux"));
+        let (generator, _) = event_loop.account();
+        let passed = event_loop.shared.read_clock() - before;
+        let real = Now::read().instant - start;
+        assert!(generator > 0 || !cfg!(target_os = "linux"));
         assert!(event_loop.shared.paused > 0);
         assert!(Duration::from_nanos(passed) < real, "{passed} {real:?}");
     }

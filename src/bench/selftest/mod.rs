@@ -503,11 +503,7 @@ fn stall(harness: &Harness) -> Checked {
 /// measurement of `time` ns. Requests are due at `rate` per second, the server can serve
 /// `capacity`.
 ///
-/// A request that is due t after the beginning of the stall has `rate * t` requests before it,
-/// which take `rate * t / capacity` after the stall, so its response time is
-/// `stall - t * (capacity - rate) / capacity`. This is longer than x for
-/// `t < (stall - x) * capacity / (capacity - rate)`, a share of `t / time` of all requests. With
-/// `1 - q` for this share, x is as below. It is 0 if the stall does not reach the quantile.
+/// docs/bench/selftest.md derives it. It is 0 if the stall does not reach the quantile.
 fn stalled(q: f64, stall: f64, time: f64, rate: f64, capacity: f64) -> f64 {
     (stall - (1.0 - q) * time * (capacity - rate) / capacity).max(0.0)
 }

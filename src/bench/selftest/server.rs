@@ -118,7 +118,10 @@ fn run(policy: Policy, listener: TcpListener, stop: &AtomicBool) -> io::Result<S
     let mut server = Server::new(policy);
     while !stop.load(Ordering::Relaxed) {
         let before = server.counters.totals;
-        if let Some(stream) = listener.as_ref().map(accept).transpose()?.flatten() {
+        // Without an accepted connection, the counts of the client differ.
+        if let Some(Ok((stream, _))) = listener.as_ref().map(TcpListener::accept) {
+            stream.set_nonblocking(true)?;
+            stream.set_nodelay(true)?;
             connections.push(Connection::new(stream, before.connections));
             server.counters.totals.connections += 1;
             if server.policy == Policy::Refuse(before.connections + 1) {
@@ -133,22 +136,12 @@ fn run(policy: Policy, listener: TcpListener, stop: &AtomicBool) -> io::Result<S
     Ok(server.counters)
 }
 
-fn accept(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
-    match listener.accept() {
-        Ok((stream, _)) => {
-            stream.set_nonblocking(true)?;
-            stream.set_nodelay(true)?;
-            Ok(Some(stream))
-        }
-        Err(error) if is_transient(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Whether there is nothing to do now, or the client closed the connection before it was accepted.
+/// Whether there is nothing to do now.
 fn is_transient(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, Interrupted, WouldBlock};
-    [WouldBlock, Interrupted, ConnectionAborted].contains(&error.kind())
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }
 
 /// A response.
