@@ -139,6 +139,11 @@ pub fn explain(mut error: Error, command: &Command, args: &[OsString]) -> Error 
     if !error.use_stderr() {
         return error;
     }
+    // The tips are for the options and the ROOT of a server.
+    let first = args.get(1).and_then(|arg| arg.to_str());
+    if first.is_some_and(|name| command.find_subcommand(name).is_some()) {
+        return error;
+    }
     if let Some(message) = one_dash(command, args) {
         return raw(command, ErrorKind::UnknownArgument, message);
     }
@@ -339,6 +344,17 @@ mod tests {
                 None => arg.get_short() == name.chars().nth(1),
             });
             assert!(!is_ours, "{name}");
+        }
+    }
+
+    #[cfg(feature = "study")]
+    #[test]
+    fn an_argument_that_a_command_does_not_have_is_no_root() {
+        for line in ["lab list x", "syscalls x", "poke --nope", "diagram a b"] {
+            let (name, _) = line.split_once(' ').unwrap();
+            let text = usage(line);
+            assert!(text.starts_with("error: unexpected argument "), "{text}");
+            assert!(text.contains(&format!("Usage: oneloop {name} ")), "{text}");
         }
     }
 
