@@ -366,15 +366,16 @@ fn every_model_is_shown() {
 }
 
 #[test]
-fn an_unknown_model_is_an_error_that_lists_the_models() {
-    let (is_ok, list, errors) = syscalls(&["--model", "reactorz"], None);
-    assert_eq!(
-        (is_ok, &*list, &*errors),
-        (
-            false,
-            "",
-            "oneloop: --model reactorz: no such model; there are fixed, sequential, process, \
-             prefork, thread, thread-reuse, pool, coroutine, uring, select, poll, level, reactor\n"
-        )
-    );
+fn a_model_that_cannot_be_traced_is_an_error_that_lists_the_others() {
+    for (name, why) in [
+        ("reactorz", "no such model"),
+        ("reactors", "it has several loops, and the trace shows one"),
+    ] {
+        let expected = format!(
+            "oneloop: --model {name}: {why}; there are fixed, sequential, process, prefork, \
+             thread, thread-reuse, pool, coroutine, uring, select, poll, level, reactor\n"
+        );
+        let (is_ok, list, errors) = syscalls(&["--model", name], None);
+        assert_eq!((is_ok, list, errors), (false, String::new(), expected));
+    }
 }

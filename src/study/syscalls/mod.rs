@@ -99,11 +99,11 @@ const ONLY_TRACED: &str = "\
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let is_unknown = |name: &&String| !MODELS.contains(&name.as_str());
     if let Some(name) = arguments.model.iter().find(is_unknown) {
-        return Err(format!(
-            "--model {name}: no such model; there are {}",
-            MODELS.join(", ")
-        )
-        .into());
+        let why = match name.as_str() {
+            "reactors" => "it has several loops, and the trace shows one",
+            _ => "no such model",
+        };
+        return Err(format!("--model {name}: {why}; there are {}", MODELS.join(", ")).into());
     }
     let is_chosen = |model: &str| {
         arguments.model.is_empty() || arguments.model.iter().any(|name| name == model)
