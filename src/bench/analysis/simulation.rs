@@ -94,10 +94,10 @@ const CASES: [(u32, Noise, &[u32]); 9] = [
     (8, Noise::Tails, &[2, 3]),
     (8, Noise::Skew, &[2, 3]),
     (8, Noise::Spikes, &[2, 3]),
-    (12, Noise::Normal, &[3, 4]),
-    (12, Noise::Spikes, &[3]),
     (16, Noise::Normal, &[4]),
     (16, Noise::Spikes, &[3]),
+    (24, Noise::Normal, &[4, 6]),
+    (24, Noise::Spikes, &[3]),
 ];
 /// The true ratio of each arm: reference, control, an equal one, and two slower ones.
 const TRUTH: [f64; 5] = [1.0, 1.0, 1.0, 0.95, 0.98];

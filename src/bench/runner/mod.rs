@@ -359,16 +359,22 @@ impl Runner {
         self.run.notes.push(note);
     }
 
-    /// Takes all samples, and writes the run after each round.
+    /// Takes all samples. Writes the run after a round if it has grown by a tenth since it was last
+    /// written, so that all writes together are at most about ten times the run.
     fn take_all(&mut self, folder: &Path) -> Result<(), RunError> {
         let order = self.plan.order();
         self.total = order.len() as u64;
         self.measure_capacities()?;
+        let mut written = 0;
         for round in order.chunk_by(|one, next| one.round == next.round) {
             for step in round {
                 self.step(*step)?;
             }
-            self.write(folder)?;
+            let samples = self.run.samples.len();
+            if samples * 10 >= written * 11 {
+                self.write(folder)?;
+                written = samples;
+            }
         }
         Ok(())
     }
