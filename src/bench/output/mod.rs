@@ -120,7 +120,7 @@ const CONTROL: char = '○';
 /// The number of colours for other arms.
 const OTHER_COLORS: usize = 3;
 /// The longest name of an arm in a table or a chart.
-const NAME: usize = 11;
+const NAME: usize = 12;
 
 /// How an arm looks in each chart and table.
 #[derive(Clone, Debug, PartialEq, Eq)]

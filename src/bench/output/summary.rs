@@ -107,12 +107,14 @@ pub fn noise(run: &Run, analysis: &Analysis) -> String {
     let floors = with_interval.map(|(cell, of)| (100.0 * of.noise_floor, cell.name.as_str()));
     let mut floors: Vec<(f64, &str)> = floors.collect();
     floors.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-    let noisiest = match floors.as_slice() {
+    let floors = match floors.as_slice() {
         [] => return String::new(),
         [(floor, _)] => format!("{floor:.1} %"),
-        [(least, _), .., (most, name)] => format!("{least:.1} % ({most:.1} % in {name})"),
+        [(least, quiet), .., (most, noisy)] => {
+            format!("{least:.1} % ({quiet}) to {most:.1} % ({noisy})")
+        }
     };
-    format!("Differences up to {noisiest} are noise: the reference differs from itself by as much.")
+    format!("Differences up to {floors} are noise: the reference differs from itself by as much.")
 }
 
 /// What limits the arms: `server processor (reactor, thread); generator (pool)`.
