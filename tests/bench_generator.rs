@@ -280,6 +280,10 @@ fn a_signal_ends_the_load_early_and_the_outcome_reports_it() {
         let outcome: Outcome = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(outcome.problems, ["a signal ended the generator early"]);
         assert!(outcome.measured < load.measure, "{}", outcome.measured);
+        // Nothing is expected after the signal.
+        let stats = &outcome.groups[0];
+        assert_eq!(stats.errors, [].into());
+        assert!(stats.silence <= outcome.measured, "{}", stats.silence);
     }
 }
 

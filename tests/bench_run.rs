@@ -237,6 +237,21 @@ fn a_server_of_others_that_crashes_at_its_end_is_an_error() {
     );
 }
 
+/// A server that logs each request must neither fill a disk nor be slower for it.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_standard_input_and_output_of_a_server_are_null() {
+    let place = tempfile::tempdir().unwrap();
+    let server =
+        "a=sh -c 'x=$(readlink /proc/$$/fd/0 /proc/$$/fd/1); echo $x >&2; exit 1 # {port}'";
+    let args = ["keepalive", "--models", "pool", "--server", server];
+    let messages = text(&output(&place, &[&args[..], SHORT].concat()).stderr);
+    assert!(
+        messages.contains("; it printed: /dev/null /dev/null"),
+        "{messages}"
+    );
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_server_ends_even_if_the_benchmark_is_killed() {

@@ -56,6 +56,8 @@ pub struct Connection {
     has_response: bool,
     /// Whether it is in the list of idle connections.
     is_idle: bool,
+    /// Whether a timer of the current connection, or of the pause after it, is set.
+    has_timer: bool,
 }
 
 impl Connection {
@@ -75,6 +77,7 @@ impl Connection {
             started: 0,
             has_response: false,
             is_idle: false,
+            has_timer: false,
         }
     }
 
@@ -184,6 +187,7 @@ impl Connection {
     /// Handles a timer.
     pub fn on_timer(&mut self, group: &mut ClientGroup, shared: &mut Shared) {
         let is_draining = matches!(shared.phase, Phase::Draining(_));
+        self.has_timer = false;
         if self.is_open {
             self.read(group, shared, true);
         } else if self.stream.is_none() && (!is_draining || !group.waiting.is_empty()) {
@@ -213,7 +217,7 @@ impl Connection {
     /// one. After failures it waits longer each time.
     fn close(&mut self, group: &ClientGroup, shared: &mut Shared, failed: bool) {
         (self.stream, self.tls, self.outstanding) = (None, None, None);
-        (self.is_open, self.has_response) = (false, false);
+        (self.is_open, self.has_response, self.has_timer) = (false, false, false);
         self.parser = Parser::default();
         self.unsent.clear();
         self.failures = if failed { self.failures + 1 } else { 0 };
@@ -233,7 +237,8 @@ impl Connection {
         }
     }
 
-    fn set_timer(&self, shared: &mut Shared, at: u64) {
+    fn set_timer(&mut self, shared: &mut Shared, at: u64) {
+        self.has_timer = true;
         shared.timers.push(Reverse((at, self.index, self.started)));
     }
 
@@ -335,7 +340,7 @@ impl Connection {
             }
         }
         shared.buffer = buffer;
-        if self.is_open && (has_more || slow.is_some()) {
+        if self.is_open && (has_more || slow.is_some()) && !self.has_timer {
             self.set_timer(shared, begun + pause);
         }
     }

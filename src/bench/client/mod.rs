@@ -362,10 +362,6 @@ impl EventLoop {
 
     fn begin_measuring(&mut self) {
         let account = self.account();
-        if let (Some(server), None) = (self.shared.load.server, &account.1) {
-            let problem = format!("cannot read the resource usage of process {server}");
-            self.shared.report(problem);
-        }
         let now = self.shared.now;
         self.begun = Some((now, account));
         let window = now..now + self.shared.load.measure;
@@ -488,10 +484,14 @@ impl EventLoop {
             let _ = write!(stderr(), "\r\x1b[K");
         }
         let shared = &mut self.shared;
-        if !matches!(shared.phase, Phase::Draining(_)) {
+        let is_early = !matches!(shared.phase, Phase::Draining(_));
+        if is_early {
             shared.report("a signal ended the generator early".to_owned());
             let begun = self.begun.map_or(now, |(begun, _)| begun);
             shared.outcome.measured = now.saturating_sub(begun);
+            for group in &mut self.groups {
+                group.recorder.end(now);
+            }
         }
         if let (Some((_, after)), Some(server)) = (&mut shared.outcome.usage, shared.load.server) {
             // With the connections still open, and after the last response: this takes long.
@@ -499,7 +499,8 @@ impl EventLoop {
         }
         for connection in &self.connections {
             let group = self.groups.get_mut(connection.group);
-            if let Some(group) = group.filter(|group| connection.is_awaited(group)) {
+            // The responses that are outstanding when a signal comes are not late.
+            if let Some(group) = group.filter(|group| !is_early && connection.is_awaited(group)) {
                 if !connection.is_open {
                     group.recorder.fault(Fault::Connect);
                 }
@@ -508,7 +509,7 @@ impl EventLoop {
                 }
             }
         }
-        for group in &mut self.groups {
+        for group in self.groups.iter_mut().filter(|_| !is_early) {
             for due in std::mem::take(&mut group.waiting) {
                 group.recorder.missing(due, now);
             }

@@ -111,6 +111,11 @@ impl Recorder {
         self.stats.connections.1 = open;
     }
 
+    /// Ends the measurement window now, if that is earlier.
+    pub fn end(&mut self, now: u64) {
+        self.window.end = self.window.end.min(now);
+    }
+
     /// The counts of the whole run.
     pub fn totals(&mut self) -> &mut Totals {
         &mut self.stats.totals

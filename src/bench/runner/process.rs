@@ -29,23 +29,32 @@ const MAX_SHOWN: usize = 2000;
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    output: File,
+    /// Its standard output, if that is kept.
+    output: Option<File>,
     messages: File,
 }
 
 impl Process {
-    /// Starts a program, with its output and its standard error in files; with a CPU, pinned to it.
+    /// Starts a program with its standard error in a file; with a CPU, pinned to it. If it `talks`
+    /// to this program, its input is a pipe, and its output is kept in a file. Otherwise both are
+    /// null: a server that logs each request must not fill a disk.
     pub fn start(
         context: &RunContext,
         words: &[String],
         cpu: Option<usize>,
+        talks: bool,
     ) -> Result<Self, RunError> {
         let (program, arguments) = words.split_first().ok_or("the command is empty")?;
-        let [(output, of_output), (messages, of_messages)] =
-            [context.scratch()?, context.scratch()?];
+        let (messages, of_messages) = context.scratch()?;
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::piped());
-        command.stdout(of_output).stderr(of_messages);
+        command.args(arguments).stderr(of_messages);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let mut output = None;
+        if talks {
+            let (kept, of_output) = context.scratch()?;
+            command.stdin(Stdio::piped()).stdout(of_output);
+            output = Some(kept);
+        }
         // A group of its own: Ctrl-C reaches this program only, which then ends the other.
         command.process_group(0);
         platform::prepare(&mut command, cpu);
@@ -142,15 +151,15 @@ impl Process {
 
     /// What it has printed.
     pub fn output(&self) -> Vec<u8> {
-        contents(&self.output)
+        let output = self.output.as_ref();
+        output.map_or_else(Vec::new, |output| contents(output, usize::MAX))
     }
 
     /// The beginning of its messages, for an error: empty, or `; it printed: ...`. Without control
     /// characters, which would act on a terminal.
     pub fn messages(&self) -> String {
-        let bytes = contents(&self.messages);
-        let bytes = bytes.get(..MAX_SHOWN).unwrap_or(&bytes);
-        let text = String::from_utf8_lossy(bytes);
+        let bytes = contents(&self.messages, MAX_SHOWN);
+        let text = String::from_utf8_lossy(&bytes);
         match text.trim().replace(char::is_control, " ") {
             text if text.is_empty() => text,
             text => format!("; it printed: {text}"),
@@ -178,10 +187,13 @@ fn poll<T>(timeout: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> 
     }
 }
 
-/// What is in a file to which a process writes; its position is that of the process, and stays.
-fn contents(file: &File) -> Vec<u8> {
+/// At most `most` bytes of a file to which a process writes; its position is that of the process,
+/// and stays.
+fn contents(file: &File, most: usize) -> Vec<u8> {
     let read = || -> io::Result<Vec<u8>> {
-        let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+        let length = usize::try_from(file.metadata()?.len())
+            .unwrap_or(0)
+            .min(most);
         let mut bytes = vec![0; length];
         file.read_exact_at(&mut bytes, 0)?;
         Ok(bytes)
@@ -197,7 +209,7 @@ pub fn serve(
     words: &[String],
     address: SocketAddr,
 ) -> Result<Process, RunError> {
-    let mut process = Process::start(context, words, context.cpus.map(|cpus| cpus.server))?;
+    let mut process = Process::start(context, words, context.cpus.map(|cpus| cpus.server), false)?;
     let ready = |_: &Process| is_listening(address).then_some(());
     process.wait_until_ready(context, &address.to_string(), ready)?;
     Ok(process)
@@ -215,7 +227,7 @@ fn is_listening(address: SocketAddr) -> bool {
 pub fn generate(context: &RunContext, load: &Load) -> Result<Outcome, RunError> {
     let text = serde_json::to_vec(load).map_err(|error| format!("the load: {error}"))?;
     let words = [&context.program, "bench", "generate"].map(str::to_owned);
-    let mut process = Process::start(context, &words, None)?;
+    let mut process = Process::start(context, &words, None, true)?;
     process.tell(&text);
     let time = load.warm_up + load.measure + load.drain;
     let timeout = Duration::from_nanos(time) + GENERATOR_TIMEOUT;

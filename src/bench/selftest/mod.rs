@@ -187,7 +187,8 @@ impl Harness {
         let policy = serde_json::to_string(policy).map_err(|error| error.to_string())?;
         let words = [&context.program, "bench", "known-answer-server", &policy];
         let words = words.map(str::to_owned);
-        let mut server = Process::start(context, &words, context.cpus.map(|cpus| cpus.server))?;
+        let cpu = context.cpus.map(|cpus| cpus.server);
+        let mut server = Process::start(context, &words, cpu, true)?;
         let text = |server: &Process| String::from_utf8_lossy(&server.output()).into_owned();
         let port = server.wait_until_ready(context, "a port", |server| {
             text(server).strip_suffix('\n')?.parse::<u16>().ok()
